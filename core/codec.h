@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A codec is a storage format: rows of floats ↔ bytes. It is a plain value; its lower-case name is
+// its identity (GGUF type numbers live in runtime profiles, core/profile.h). One file in
+// core/codecs/ adds one, and everything works on it through `decode`: inference, scan, quantize,
+// the window's lists, the property tests. Layouts and constants: the file of each codec.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/result.h"
+
+namespace bitloom {
+
+// What methods that choose codes themselves (GPTQ, LDLQ, coordinate descent) see of a codec. They
+// work on one *basis block* at a time, in the basis in which codes live.
+struct Grid {
+  size_t block;   // weights of one basis block; rows are a multiple of it
+  size_t vector;  // values that are rounded together, 1 … 8
+  size_t parameters;  // floats that `fit` yields for one block (scales, minima)
+
+  // In place; the identity when null. `toBasis` is orthonormal, `fromBasis` its inverse.
+  void (*toBasis)(float* block);
+  void (*fromBasis)(float* block);
+
+  // Chooses the block's parameters for `values` (in the basis) with column importances `weights`
+  // (empty: all equal). Parameters are already rounded to what the layout stores.
+  void (*fit)(std::span<const float> values, std::span<const float> weights,
+              std::span<float> parameters);
+
+  // Nearest code for `vector` values that begin at `index` of the block, and its value.
+  void (*round)(const float* values, size_t index, std::span<const float> parameters,
+                uint8_t* codes, float* rounded);
+
+  // Writes one block of the layout: `block` codes and the parameters → bytes.
+  void (*pack)(std::span<const float> parameters, std::span<const uint8_t> codes,
+               std::span<std::byte> bytes);
+};
+
+struct Codec {
+  std::string_view name;      // "tq3_1s"
+  std::string_view title;     // "TQ3_1S", for people
+  std::string_view summary;   // one sentence
+  std::string_view fallback;  // codec for rows that this one cannot hold; "" when it holds any
+  double bits;                // bits per weight on long rows
+
+  // Bytes of a row of `n` weights; 0 when n is not a length that the layout holds.
+  uint64_t (*rowBytes)(uint64_t n);
+
+  // `row` → `bytes` (exactly rowBytes(row.size())). `weights` holds an importance per column, or is
+  // empty; codecs without a search ignore it. Input is finite. Deterministic on every machine.
+  void (*encode)(std::span<const float> row, std::span<const float> weights,
+                 std::span<std::byte> bytes);
+  // Defined for any bytes whatever.
+  void (*decode)(std::span<const std::byte> bytes, std::span<float> row);
+
+  const Grid* grid = nullptr;
+};
+
+// One tensor's encoded rows. Sidecars are named tensors that do not fit a row (none yet).
+struct Encoded {
+  const Codec* codec = nullptr;
+  uint64_t rowLength = 0;
+  std::vector<std::byte> bytes;
+};
+
+std::span<const Codec* const> codecs();             // in the order of names
+const Codec* findCodec(std::string_view name);      // null when unknown
+
+// The codec itself, or the first of its chain of fallbacks that holds rows of `rowLength`.
+// f16 holds any row, so the chain always ends.
+const Codec* effectiveCodec(const Codec* requested, uint64_t rowLength);
+
+}  // namespace bitloom

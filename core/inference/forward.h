@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The interpreter of a Graph on the CPU, in f32 ("exact": weights decoded, no 8-bit activations).
+// Sequences are laid end to end in one matrix, so that every linear op is one product; attention
+// keeps them apart. Work can start at any block border from kept states: the live loop and scans
+// recompute only what a change can reach.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/base/job.h"
+#include "core/inference/kv_cache.h"
+#include "core/inference/tokenizer.h"
+#include "core/variant.h"
+
+namespace bitloom {
+
+struct Matrix {  // row-major, rows × cols
+  size_t rows = 0;
+  size_t cols = 0;
+  std::vector<float> values;
+  Matrix() = default;
+  Matrix(size_t r, size_t c) : rows(r), cols(c), values(r * c) {}
+  float* row(size_t r) { return values.data() + r * cols; }
+  const float* row(size_t r) const { return values.data() + r * cols; }
+};
+
+// One run of consecutive tokens of one sequence.
+struct Segment {
+  uint32_t tokens = 0;
+  uint32_t firstPosition = 0;  // = tokens already in `cache`
+  KvCache* cache = nullptr;    // null: the segment is the whole sequence, nothing is kept
+};
+
+// Called with the input of every Linear before it runs: (weight tensor index, tokens × in).
+using LinearTap = std::function<void(size_t tensor, const Matrix& input)>;
+
+class Forward {
+ public:
+  explicit Forward(const Variant& variant);  // borrowed
+  ~Forward();
+
+  const Graph& graph() const;
+
+  // Token ids → residual stream before block 0. An id outside the vocabulary is an error.
+  Result<Matrix> embed(std::span<const TokenId> tokens, JobContext& job);
+  // Runs blocks [first, last) on the stream, in place. Cancel is noticed at every op.
+  Result<void> blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
+                      JobContext& job, const LinearTap& tap = {});
+  // Final norm and head for the given rows of the stream → logits, rows.size() × vocabulary.
+  Result<Matrix> head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
+                      const LinearTap& tap = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> m_state;
+};
+
+}  // namespace bitloom

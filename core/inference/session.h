@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One conversation with a variant: its cache and the tokens in it. Used from one thread at a time.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/inference/forward.h"
+#include "core/inference/sampler.h"
+
+namespace bitloom {
+
+struct SessionOptions {
+  uint32_t contextLength = 0;  // 0: what the model was trained with, at most 4096
+  KvFormat cache = KvFormat::F16;
+  uint32_t prefillBatch = 256;  // tokens that are processed together
+};
+
+class Session {
+ public:
+  static Result<Session> create(const Variant& variant, const SessionOptions& options = {});
+
+  // Appends tokens; returns the logits after the last (vocabulary floats). An error when the
+  // context is full names the limit.
+  Result<std::vector<float>> eval(std::span<const TokenId> tokens, JobContext& job);
+  // Appends tokens; returns logits after every one: tokens × vocabulary.
+  Result<Matrix> evalAll(std::span<const TokenId> tokens, JobContext& job);
+
+  std::span<const TokenId> tokens() const { return m_tokens; }
+  void truncate(uint32_t positions);  // forgets everything from there on
+  uint32_t contextLength() const { return m_cache.capacity(); }
+  uint64_t cacheBytes() const { return m_cache.bytes(); }
+
+ private:
+  Session(const Variant& variant, KvCache cache, uint32_t batch);
+  Result<Matrix> run(std::span<const TokenId> tokens, bool all, JobContext& job);
+  std::unique_ptr<Forward> m_forward;
+  KvCache m_cache;
+  uint32_t m_batch;
+  std::vector<TokenId> m_tokens;
+};
+
+}  // namespace bitloom

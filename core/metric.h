@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A metric is one way to colour the heatmap. One file in core/metrics/ adds one; each says whether
+// it is measured or a proxy.
+#pragma once
+#include <functional>
+#include <map>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/base/job.h"
+#include "core/calibration.h"
+#include "core/codec.h"
+#include "core/live_loop.h"
+#include "core/method.h"
+#include "core/sensitivity.h"
+#include "core/variant.h"
+
+namespace bitloom {
+
+struct MetricTask {
+  const Variant& reference;
+  std::vector<const Codec*> codecs;       // requested; cells carry the effective one
+  const Method* method = nullptr;
+  const Calibration* calibration = nullptr;  // needed by `output_error`
+  LiveLoop* probe = nullptr;              // needed by measured metrics
+  // True for a cell that is known already (resume): it is skipped.
+  std::function<bool(std::string_view tensor, std::string_view codec)> known;
+};
+
+// Receives each cell as soon as it is measured, on the job's thread. An error stops the scan.
+using CellSink = std::function<Result<void>(const Cell&)>;
+
+struct Metric {
+  std::string_view name;
+  std::string_view title;
+  std::string_view summary;   // plain language: what it says and what it does not
+  std::string_view unit;
+  bool measured;              // false: a proxy
+  bool needsText;
+  bool needsCalibration;
+  Result<void> (*measure)(const MetricTask& task, const CellSink& sink, JobContext& job);
+};
+
+std::span<const Metric* const> metrics();
+const Metric* findMetric(std::string_view name);
+
+// Cells that a scan will visit: quantizable tensors × distinct effective codecs, in a useful order.
+struct CellKey {
+  size_t tensor;
+  const Codec* codec;  // effective
+};
+std::vector<CellKey> scanCells(const Model& model, std::span<const Codec* const> codecs);
+
+}  // namespace bitloom

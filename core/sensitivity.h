@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// How much each tensor suffers at each codec: the cells of the heatmap and the input of allocators.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/job.h"
+#include "kernels/base/result.h"
+
+namespace bitloom {
+
+struct Cell {
+  std::string tensor;
+  std::string codec;   // effective codec
+  std::string metric;
+  double value = 0;    // unit of the metric; for kld: nats per token
+  double error = 0;    // standard error; 0 for a proxy, which has none
+  uint64_t bytes = 0;  // of the tensor at this codec
+};
+
+struct Sensitivity {
+  std::string metric;
+  std::string fingerprint;  // of the model
+  std::string text;         // name of the text; empty for metrics without one
+  std::string textHash;     // SHA-256 of the tokens
+  uint64_t tokens = 0;
+  std::vector<Cell> cells;
+
+  const Cell* find(std::string_view tensor, std::string_view codec) const;
+};
+
+std::string toJson(const Sensitivity& sensitivity);
+Result<Sensitivity> loadSensitivity(const std::filesystem::path& path);
+Result<void> saveSensitivity(const Sensitivity& sensitivity, const std::filesystem::path& path);
+
+}  // namespace bitloom

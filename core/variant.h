@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A Variant is a Model seen through a Plan, without a file: a tensor is encoded on first use, by
+// its choice's method and codec, and read back through decode, so that what is measured is exactly
+// what would be written. A Variant without a plan is the model itself.
+//
+// Decoded weights are kept in a WeightCache, which several variants share (FP16 and a plan side by
+// side, a scan's cells): a changed layer costs one layer. Entries are keyed by source fingerprint,
+// tensor, codec, method, options and calibration; the least recently used leave first.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/job.h"
+#include "core/calibration.h"
+#include "core/graph.h"
+#include "core/model.h"
+#include "core/recipe.h"
+
+namespace bitloom {
+
+// rows × rowLength floats, row-major; immutable. Held by whoever computes with it.
+using DecodedWeights = std::shared_ptr<const std::vector<float>>;
+
+class WeightCache {
+ public:
+  explicit WeightCache(uint64_t byteLimit);  // 0: a third of the machine's memory
+  ~WeightCache();
+  WeightCache(const WeightCache&) = delete;
+  WeightCache& operator=(const WeightCache&) = delete;
+  uint64_t bytes() const;
+  uint64_t limit() const;
+
+ private:
+  friend class Variant;
+  struct Entries;
+  std::unique_ptr<Entries> m_entries;
+};
+
+class Variant {
+ public:
+  // `cache` outlives the variant. The error is that of the architecture, if it is unknown.
+  static Result<Variant> create(std::shared_ptr<const Model> model, WeightCache& cache);
+  Variant(Variant&&) noexcept;
+  Variant& operator=(Variant&&) noexcept;
+  ~Variant();
+
+  const Model& model() const;
+  std::shared_ptr<const Model> sharedModel() const;
+  const Graph& graph() const;
+
+  // From now on tensors are seen as the plan says. `calibration` may be null; it is kept by
+  // reference until the next call.
+  void setPlan(const Plan& plan, const Calibration* calibration = nullptr);
+  // One tensor only; a null codec means the source itself.
+  void setTensor(size_t tensor, const Codec* codec, const Method* method = nullptr,
+                 const std::map<std::string, std::string>& options = {});
+
+  // The weights of one tensor as floats. Encodes first when the plan says so. Any thread.
+  Result<DecodedWeights> weights(size_t tensor, JobContext& job) const;
+  // The encoded form of a changed tensor (what `quantize` writes); the source must not be asked.
+  Result<Encoded> encode(size_t tensor, JobContext& job) const;
+  bool isChanged(size_t tensor) const;
+  const Codec* codecOf(size_t tensor) const;  // as seen: the plan's, or the source's
+
+ private:
+  struct State;
+  explicit Variant(std::unique_ptr<State> state);
+  std::unique_ptr<State> m_state;
+};
+
+}  // namespace bitloom
