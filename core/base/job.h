@@ -97,9 +97,13 @@ class JobContext {
   }
 
  private:
+  bool higherActive() const;
+  void wait();
+
   Workers& m_workers;
   JobControl& m_control;
   JobPriority m_priority;
+  std::mutex m_waitMutex;  // held by the waiting thread that keeps the clock
 };
 
 }  // namespace bitloom
