@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/scan.h"
+
+#include "core/calibration.h"
+#include "core/inference/tokenizer.h"
+#include "core/io/sha256.h"
+
+namespace bitloom {
+namespace {
+
+Result<std::vector<TokenId>> tokensOf(const Tokenizer* tokenizer, const ScanRequest& request) {
+  if (tokenizer == nullptr) {
+    return makeError(ErrorCode::NotFound, request.metric->title,
+                     ": needs a text, and this model has no tokenizer.");
+  }
+  return probeTokens(*tokenizer, request.text, request.probe);
+}
+
+// Identifies what was measured: the probe's tokens and how they are scored, or the calibration text.
+std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tokens) {
+  Sha256 hash;
+  if (request.metric->measured) {
+    const uint32_t layout[] = {request.probe.sequences, request.probe.tokens,
+                               request.probe.firstScored};
+    hash.update(std::as_bytes(std::span(layout)));
+    hash.update(std::as_bytes(std::span(tokens)));
+  } else {
+    hash.update(std::as_bytes(std::span(request.text)));
+  }
+  return hash.hex();
+}
+
+}  // namespace
+
+Result<ScanKey> scanKey(const Model& model, const Tokenizer* tokenizer,
+                        const ScanRequest& request) {
+  ScanKey key{model.fingerprint(), std::string(request.metric->name), "nearest", ""};
+  std::vector<TokenId> tokens;
+  if (request.metric->measured) TRY(tokens, tokensOf(tokenizer, request));
+  if (request.metric->needsText) key.textHash = textHash(request, tokens);
+  return key;
+}
+
+Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
+                         const ScanRequest& request, ExperimentStore& store, const CellSink& onCell,
+                         JobContext& job) {
+  const Metric& metric = *request.metric;
+  TRY(auto key, scanKey(reference.model(), tokenizer, request));
+  Sensitivity known;
+  TRY(auto earlier, store.findScan(key));
+  if (request.resume && earlier) TRY(known, store.cells(*earlier));
+
+  Run run{.kind = RunKind::Scan,
+          .model = reference.model().name(),
+          .fingerprint = key.fingerprint,
+          .title = strCat(metric.title, " scan"),
+          .state = "running"};
+  TRY(auto id, store.beginScan(key, run));
+
+  auto measureAll = [&]() -> Result<void> {
+    Calibration calibration;
+    std::unique_ptr<LiveLoop> probe;
+    if (metric.needsCalibration) {
+      if (tokenizer == nullptr) TRY(tokensOf(tokenizer, request));
+      job.step("calibration");
+      TRY(calibration, calibrate(reference, *tokenizer, request.text,
+                                 {.dataset = request.textName}, job));
+    }
+    if (metric.measured) {
+      job.step("reference");
+      TRY(auto tokens, tokensOf(tokenizer, request));
+      TRY(probe, LiveLoop::create(reference, std::move(tokens), request.probe, job));
+    }
+    MetricTask task{.reference = reference,
+                    .codecs = request.codecs,
+                    .method = findMethod("nearest"),
+                    .calibration = metric.needsCalibration ? &calibration : nullptr,
+                    .probe = probe.get(),
+                    .known = {}};
+    task.known = [&](std::string_view tensor, std::string_view codec) {
+      return known.find(tensor, codec) != nullptr;
+    };
+    return metric.measure(
+        task,
+        [&](const Cell& cell) -> Result<void> {
+          TRY(store.addCell(id, cell));
+          return onCell ? onCell(cell) : Result<void>();
+        },
+        job);
+  };
+  const auto outcome = measureAll();
+
+  TRY(auto stored, store.run(id));
+  stored.state = outcome                                         ? "done"
+                 : outcome.error().code == ErrorCode::Cancelled ? "cancelled"
+                                                                 : "failed";
+  TRY(store.update(stored));
+  if (!outcome) return outcome.error();
+  TRY(auto result, store.cells(id));
+  result.metric = key.metric;
+  result.fingerprint = key.fingerprint;
+  result.text = request.textName;
+  result.textHash = key.textHash;
+  if (metric.measured) result.tokens = uint64_t(request.probe.sequences) * request.probe.tokens;
+  return result;
+}
+
+}  // namespace bitloom

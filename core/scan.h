@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A scan from start to end, as window and command line run it: calibration when the metric wants
+// it, the probe's reference, then cell by cell into the store. A scan that was stopped goes on where
+// it was, since the store has its cells.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/experiments/store.h"
+#include "core/metric.h"
+
+namespace bitloom {
+
+class Tokenizer;
+
+struct ScanRequest {
+  const Metric* metric = nullptr;
+  std::vector<const Codec*> codecs;
+  std::string textName;  // for people; both empty for metrics without a text
+  std::string text;
+  ProbeOptions probe;
+  bool resume = true;  // keep the store's cells; false measures all of them again
+};
+
+// Cells of this metric, model and text that the store has already.
+Result<ScanKey> scanKey(const Model& model, const Tokenizer* tokenizer, const ScanRequest& request);
+
+// `onCell` is called for each new cell after it is in the store; may be empty. The result holds all
+// cells of the scan, old and new. On cancel the cells measured so far stay in the store.
+Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
+                         const ScanRequest& request, ExperimentStore& store, const CellSink& onCell,
+                         JobContext& job);
+
+}  // namespace bitloom
