@@ -3,6 +3,7 @@
 // interval is Student's t over window means.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -35,5 +36,17 @@ double percentile(std::vector<double>& values, double fraction);
 double klDivergence(std::span<const float> reference, std::span<const float> other);
 // −log softmax(logits)[token], in f64.
 double negativeLogLikelihood(std::span<const float> logits, size_t token);
+
+// The same for whole vocabularies by the million: what is kept of a row so that it is summed once,
+// and a divergence from two such rows. Exponentials are f32 (relative error below 2e-7), sums f64;
+// agrees with `klDivergence` above to 1e-5 of its value. Logits are finite.
+struct LogitRow {
+  std::span<const float> logits;
+  float largest = 0;
+  double logSum = 0;  // log Σ exp(logit); NaN when any logit is
+  uint32_t top = 0;   // index of the largest logit, the lowest one of equals
+};
+LogitRow logitRow(std::span<const float> logits);
+double klDivergence(const LogitRow& reference, const LogitRow& other);
 
 }  // namespace bitloom
