@@ -36,7 +36,9 @@ Result<ScanKey> scanKey(const Model& model, const Tokenizer* tokenizer,
                         const ScanRequest& request) {
   ScanKey key{model.fingerprint(), std::string(request.metric->name), "nearest", ""};
   std::vector<TokenId> tokens;
-  if (request.metric->measured) TRY(tokens, tokensOf(tokenizer, request));
+  if (request.metric->measured) {
+    TRY(tokens, tokensOf(tokenizer, request));
+  }
   if (request.metric->needsText) key.textHash = textHash(request, tokens);
   return key;
 }
@@ -48,13 +50,16 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
   TRY(auto key, scanKey(reference.model(), tokenizer, request));
   Sensitivity known;
   TRY(auto earlier, store.findScan(key));
-  if (request.resume && earlier) TRY(known, store.cells(*earlier));
+  if (request.resume && earlier) {
+    TRY(known, store.cells(*earlier));
+  }
 
-  Run run{.kind = RunKind::Scan,
-          .model = reference.model().name(),
-          .fingerprint = key.fingerprint,
-          .title = strCat(metric.title, " scan"),
-          .state = "running"};
+  Run run;
+  run.kind = RunKind::Scan;
+  run.model = reference.model().name();
+  run.fingerprint = key.fingerprint;
+  run.title = strCat(metric.title, " scan");
+  run.state = "running";
   TRY(auto id, store.beginScan(key, run));
 
   auto measureAll = [&]() -> Result<void> {
@@ -63,8 +68,10 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
     if (metric.needsCalibration) {
       if (tokenizer == nullptr) TRY(tokensOf(tokenizer, request));
       job.step("calibration");
+      CalibrateOptions options;
+      options.dataset = request.textName;
       TRY(calibration, calibrate(reference, *tokenizer, request.text,
-                                 {.dataset = request.textName}, job));
+                                 options, job));
     }
     if (metric.measured) {
       job.step("reference");
