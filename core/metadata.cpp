@@ -142,6 +142,10 @@ void Metadata::set(std::string_view key, MetaValue value) {
   }
 }
 
+void Metadata::append(std::string key, MetaValue value) {
+  m_entries.push_back({std::move(key), std::move(value)});
+}
+
 void Metadata::erase(std::string_view key) {
   std::erase_if(m_entries, [&](const Entry& entry) { return entry.key == key; });
 }

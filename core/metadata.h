@@ -53,6 +53,7 @@ class Metadata {
   std::span<const Entry> entries() const { return m_entries; }
   const MetaValue* find(std::string_view key) const;  // null when absent
   void set(std::string_view key, MetaValue value);    // replaces in place, or appends
+  void append(std::string key, MetaValue value);      // the key must be new
   void erase(std::string_view key);
 
   // Empty when the key is absent or holds another kind of value. Numbers convert between widths
