@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Colours, radii and spacing of the window, light and dark, in one place. Widgets ask for them when
 // they paint and when the palette changes; nobody keeps a colour.
+//
+// Native widgets get their look from the application's style sheet, by dynamic properties that are
+// set once (ui/widgets/card.h has short forms):
+//   QWidget      surface = "panel" | "page"
+//   QFrame       card = true (rounded panel), rule = true (hair line)
+//   QLabel       tone = "faint" | "good" | "warn" | "accent" | "heading" | "title" | "number"
+//   QPushButton  primary = true, or link = true (text only)
 #pragma once
 #include <QColor>
 #include <QPalette>
@@ -26,6 +33,7 @@ struct Theme {
   QColor warn;      // pins, does not fit, divergence
   QColor track;     // empty part of bars and sliders
   QColor bar;       // unselected fader bars
+  QColor onAccent;  // text on accent
 };
 
 const Theme& theme();  // of the application's palette now

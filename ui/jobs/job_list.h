@@ -8,8 +8,10 @@
 #include <QPointer>
 #include <QString>
 #include <QTimer>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -64,6 +66,17 @@ class JobList : public QObject {
   };
   int begin(const QString& title, JobPriority priority, bool quiet,
             std::function<std::function<void()>(JobContext&)> body);
+  // The border at which exceptions end.
+  template <typename T>
+  static Result<T> guarded(const std::function<Result<T>(JobContext&)>& work, JobContext& job) {
+    try {
+      return work(job);
+    } catch (const std::bad_alloc&) {
+      return Error{ErrorCode::OutOfMemory, "There is not enough memory for this job."};
+    } catch (const std::exception& problem) {
+      return Error{ErrorCode::InvalidArgument, problem.what()};
+    }
+  }
   void finish(int id, State state, const QString& message);
   void poll();
   Entry* find(int id);
@@ -83,7 +96,7 @@ int JobList::start(const QString& title, JobPriority priority, QObject* receiver
   auto slot = std::make_shared<int>(0);
   const int id = begin(
       title, priority, quiet, [this, guard, slot, work, done](JobContext& job) {
-        auto result = std::make_shared<Result<T>>(work(job));  // shared: std::function copies
+        auto result = std::make_shared<Result<T>>(guarded<T>(work, job));  // std::function copies
         return std::function<void()>([this, guard, slot, result, done] {
           const bool ok = result->has_value();
           const State state = ok ? State::Done
