@@ -5,7 +5,9 @@
 #pragma once
 #include <QObject>
 #include <QString>
+#include <QTimer>
 #include <QUndoStack>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,14 +16,15 @@
 
 #include "core/allocator.h"
 #include "core/experiments/store.h"
+#include "core/exporter.h"
 #include "core/inference/chat_template.h"
-#include "core/inference/tokenizer.h"
 #include "core/live_loop.h"
 #include "core/metric.h"
 #include "core/quantize.h"
 #include "core/recipe.h"
 #include "core/variant.h"
 #include "ui/jobs/job_list.h"
+#include "ui/model_work.h"
 
 namespace bitloom {
 
@@ -52,9 +55,12 @@ class Document : public QObject {
   const Graph& graph() const { return m_reference->graph(); }  // only when canInfer()
   bool canInfer() const { return m_reference.has_value(); }
   QString inferenceProblem() const { return m_inferenceProblem; }  // why not
-  const Tokenizer* tokenizer() const { return m_tokenizer ? m_tokenizer.get() : nullptr; }
+  const Tokenizer* tokenizer() const { return m_work ? m_work->tokenizer.get() : nullptr; }
+  std::shared_ptr<ModelWork> work() const { return m_work; }  // for jobs; null when not open
   const ChatTemplate& chatTemplate() const { return m_template; }
   WeightCache& weights() { return m_weights; }
+  bool isOpening() const { return m_openJob != 0; }
+  QString modelSummary() const;  // "llama · 12 blocks · 11.0 M weights · F16 source, 23.2 MB"
 
   // --- recipe and plan ---------------------------------------------------------------------
   const Recipe& recipe() const { return m_recipe; }
@@ -66,6 +72,11 @@ class Document : public QObject {
   void cancelPreview();
   bool isPreviewing() const { return m_previewing; }
   QUndoStack* undoStack() { return &m_undo; }
+  QString planLabel() const;  // "tq3_1s", "mix-3.42bpw": names files and runs
+  // Recipe files. Saving marks the undo stack clean and stores a run of kind Plan.
+  bool saveRecipeTo(const QString& path);
+  bool loadRecipeFrom(const QString& path);  // one undo step
+  QString recipePath() const { return m_recipePath; }
 
   // Edits as recipes: exact-name rules on top of the current one. Empty codec: back to the source.
   Recipe withCodec(const std::vector<size_t>& tensors, const std::string& codec,
@@ -98,7 +109,8 @@ class Document : public QObject {
   // --- jobs and store ----------------------------------------------------------------------
   JobList& jobs() { return m_jobs; }
   ExperimentStore& store() { return m_store; }
-  void quantizeTo(const QString& path);
+  void quantizeTo(const QString& path);  // returns at once; `quantized` or `failed` follows
+  void exportTo(const Exporter& exporter, const ExportCheck& check, const QString& path);
   // After anything was stored outside: the Runs page reloads.
   void announceRuns() { emit runsChanged(); }
 
@@ -111,37 +123,61 @@ class Document : public QObject {
   void scanChanged();  // started, stopped
   void runsChanged();
   void quantized(const QuantizeSummary& summary);
+  void exported(const QuantizeSummary& summary, const QString& command);
   void failed(const QString& what, const QString& message);  // shown on the page, not modal
 
  private:
   class RecipeCommand;
   struct Opened;
+  struct Live;
+  struct ScanFeed;
+  static Result<Opened> load(const std::string& argument, WeightCache& weights,
+                             ExperimentStore& store, JobContext& job);
+  static void readSensitivities(Opened& opened, ExperimentStore& store);
   void adopt(Opened opened);
+  Recipe startRecipe() const;
   bool apply(const Recipe& recipe);  // resolves, shows, schedules the measurement
-  void loadSensitivities();
+  void show(Plan plan, bool preview);
+  void keepSession() const;
+  void buildLadder();
   void measureSoon();
+  void measure();
+  void measured(Result<ProbeResult> result, const std::string& planHash);
+  void takeCells();
+  void mergeCell(Sensitivity& into, const Cell& cell);
+  void writeJob(const QString& title, Run run, const QString& path,
+                std::function<Result<QuantizeSummary>(ModelWork&, const std::filesystem::path&,
+                                                      JobContext&)> write,
+                std::function<void(const QuantizeSummary&)> done);
 
   Workers& m_workers;
   WeightCache& m_weights;
   ExperimentStore m_store;
   JobList m_jobs;
   std::shared_ptr<const Model> m_model;
+  std::shared_ptr<ModelWork> m_work;
   std::optional<Variant> m_reference;
-  std::unique_ptr<Tokenizer> m_tokenizer;
   ChatTemplate m_template;
   QString m_inferenceProblem;
+  int m_openJob = 0;
+  bool m_builtin = false;
   Recipe m_recipe;
+  QString m_recipePath;
   Plan m_plan;
   bool m_previewing = false;
   QUndoStack m_undo;
   std::map<std::string, Sensitivity> m_sensitivities;
   std::vector<const Codec*> m_ladder;
   int m_scanJob = 0;
+  std::shared_ptr<ScanFeed> m_feed;
+  QTimer m_feedTimer;
   Damage m_damage;
   std::optional<ProbeResult> m_probe;
   QString m_probeText;
-  struct Live;  // the LiveLoop with its variant; used by one job at a time
-  std::shared_ptr<Live> m_live;
+  std::shared_ptr<Live> m_live;  // used by one job at a time
+  int m_measureJob = 0;
+  bool m_measureAgain = false;
+  QTimer m_measureTimer;
 };
 
 }  // namespace bitloom

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Sensitivities: read from the store and from a scan that ships beside the model, grown by scans,
+// used for predictions and by the solver.
+#include <algorithm>
+#include <filesystem>
+
+#include "ui/document_private.h"
+
+namespace bitloom {
+namespace {
+
+// Metrics that measure come first: what they say is worth more.
+std::vector<const Metric*> metricsByWorth() {
+  std::vector<const Metric*> sorted(metrics().begin(), metrics().end());
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Metric* a, const Metric* b) {
+    return a->measured && !b->measured;
+  });
+  return sorted;
+}
+
+}  // namespace
+
+void Document::readSensitivities(Opened& opened, ExperimentStore& store) {
+  const Model& model = *opened.work->model;
+  std::filesystem::path shipped = model.path();
+  shipped.replace_extension(".scan.json");
+  if (std::error_code ignored; std::filesystem::exists(shipped, ignored)) {
+    if (auto cells = loadSensitivity(shipped); cells && cells->fingerprint == model.fingerprint()) {
+      opened.sensitivities[cells->metric] = std::move(*cells);
+    }
+  }
+  for (const Metric* metric : metrics()) {
+    auto request = scanRequest(*metric, {});
+    if (!request) continue;
+    auto key = scanKey(model, opened.work->tokenizer.get(), *request);
+    if (!key) continue;
+    auto known = store.findScan(*key);
+    if (!known || !*known) continue;
+    auto cells = store.cells(**known);
+    if (!cells || cells->cells.empty()) continue;
+    Sensitivity& all = opened.sensitivities[std::string(metric->name)];
+    if (all.textHash != key->textHash) all = {};  // never mixes two texts
+    all.metric = std::string(metric->name);
+    all.fingerprint = key->fingerprint;
+    all.text = request->textName;
+    all.textHash = key->textHash;
+    for (Cell& cell : cells->cells) {
+      if (all.find(cell.tensor, cell.codec) == nullptr) all.cells.push_back(std::move(cell));
+    }
+  }
+}
+
+const Sensitivity& Document::sensitivity(const std::string& metric) const {
+  static const Sensitivity kEmpty;
+  const auto at = m_sensitivities.find(metric);
+  return at == m_sensitivities.end() ? kEmpty : at->second;
+}
+
+void Document::startScan(const std::string& metric, const std::vector<std::string>& names) {
+  if (isScanning() || !isOpen()) return;
+  const Metric* item = findMetric(metric);
+  std::vector<const Codec*> codecs;
+  for (const std::string& name : names) {
+    if (const Codec* codec = findCodec(name)) codecs.push_back(codec);
+  }
+  auto store = m_store.openAnother();
+  if (item == nullptr || codecs.empty() || !canInfer() || !store) {
+    const std::string why = !store ? store.error().message
+                            : !canInfer() ? m_inferenceProblem.toStdString()
+                                          : strCat("Nothing to scan for ", metric, ".");
+    emit failed(tr("Scan"), QString::fromStdString(why));
+    return;
+  }
+  m_feed = std::make_shared<ScanFeed>();
+  m_feed->metric = metric;
+  auto own = std::make_shared<ExperimentStore>(std::move(*store));
+  auto work = [item, codecs, own, feed = m_feed, model = m_work](JobContext& job)
+      -> Result<Sensitivity> {
+    TRY(auto request, scanRequest(*item, codecs));
+    TRY(auto reference, model->reference());
+    const CellSink sink = [&feed](const Cell& cell) -> Result<void> {
+      const std::scoped_lock lock(feed->mutex);
+      feed->cells.push_back(cell);
+      return {};
+    };
+    return scan(reference, model->tokenizer.get(), request, *own, sink, job);
+  };
+  const QString title = tr("Scan · %1 at %n codec(s)", nullptr, int(codecs.size()))
+                            .arg(QString::fromUtf8(item->title.data(), qsizetype(item->title.size())));
+  m_scanJob = m_jobs.start<Sensitivity>(
+      title, JobPriority::Scan, this, work, [this, feed = m_feed](Result<Sensitivity> result) {
+        if (feed != m_feed) return;
+        takeCells();
+        m_feed.reset();
+        m_feedTimer.stop();
+        m_scanJob = 0;
+        if (result) {
+          // The scan's header (text, hash, tokens) with every cell, also those of other codecs.
+          Sensitivity& all = m_sensitivities[result->metric];
+          if (all.textHash.empty() || all.textHash == result->textHash) {
+            for (const Cell& cell : result->cells) mergeCell(all, cell);
+            result->cells = std::move(all.cells);
+          }
+          all = std::move(*result);
+          emit sensitivityChanged(QString::fromStdString(feed->metric));
+        } else if (result.error().code != ErrorCode::Cancelled) {
+          emit failed(tr("Scan"), QString::fromStdString(result.error().message));
+        }
+        emit scanChanged();
+        emit runsChanged();
+      });
+  m_feedTimer.start();
+  emit scanChanged();
+}
+
+void Document::stopScan() {
+  if (m_scanJob != 0) m_jobs.cancel(m_scanJob);
+}
+
+bool Document::isScanning() const { return m_scanJob != 0 && m_jobs.isRunning(m_scanJob); }
+
+void Document::takeCells() {
+  if (m_feed == nullptr) return;
+  std::vector<Cell> cells;
+  {
+    const std::scoped_lock lock(m_feed->mutex);
+    cells.swap(m_feed->cells);
+  }
+  if (cells.empty()) return;
+  Sensitivity& all = m_sensitivities[m_feed->metric];
+  all.metric = m_feed->metric;
+  all.fingerprint = m_model->fingerprint();
+  const QString metric = QString::fromStdString(m_feed->metric);
+  for (const Cell& cell : cells) {
+    mergeCell(all, cell);
+    emit cellMeasured(metric, cell);
+  }
+}
+
+void Document::mergeCell(Sensitivity& into, const Cell& cell) {
+  const auto at = std::find_if(into.cells.begin(), into.cells.end(), [&](const Cell& known) {
+    return known.tensor == cell.tensor && known.codec == cell.codec;
+  });
+  if (at == into.cells.end()) {
+    into.cells.push_back(cell);
+  } else {
+    *at = cell;
+  }
+}
+
+Prediction Document::prediction() const { return predict(*m_model, m_plan, sensitivity("kld")); }
+
+Result<Solution> Document::solveFor(uint64_t fileBytes,
+                                    const std::vector<const Codec*>& codecs) const {
+  if (!canInfer()) return makeError(ErrorCode::Unsupported, m_inferenceProblem.toStdString());
+  AllocationRequest request;
+  request.fileBytes = fileBytes;
+  request.codecs = codecs;
+  request.pins = pins();
+  request.profile = m_recipe.profile;
+  JobControl control;
+  JobContext job(m_workers, control, JobPriority::Probe);
+  std::optional<Error> first;
+  for (const Metric* metric : metricsByWorth()) {
+    const Sensitivity& cells = sensitivity(std::string(metric->name));
+    if (cells.cells.empty()) continue;
+    auto solution = solve(*m_model, graph(), cells, request, job);
+    if (solution) return solution;
+    if (!first) first = solution.error();
+  }
+  if (first) return *first;
+  return makeError(ErrorCode::NotFound, m_model->name(),
+                   ": the solver needs a scan, and there is none yet.");
+}
+
+Result<SizeRange> Document::sizeRange(const std::vector<const Codec*>& codecs) const {
+  if (!canInfer()) return makeError(ErrorCode::Unsupported, m_inferenceProblem.toStdString());
+  AllocationRequest request;
+  request.codecs = codecs;
+  request.pins = pins();
+  request.profile = m_recipe.profile;
+  return reachableSizes(*m_model, graph(), request);
+}
+
+// One codec per width, up to that of the source: the steps of a fader. Among equals the one that
+// the recipe's runtime knows.
+void Document::buildLadder() {
+  m_ladder.clear();
+  double widest = 0;
+  for (const Tensor& tensor : m_model->tensors()) {
+    if (isQuantizable(tensor)) widest = std::max(widest, tensor.codec->bits);
+  }
+  for (const Codec* codec : codecs()) {
+    if (codec->encode != nullptr && codec->bits <= std::min(widest, 16.0)) m_ladder.push_back(codec);
+  }
+  const RuntimeProfile* profile = findProfile(Recipe().profile);
+  const auto known = [profile](const Codec* codec) {
+    return profile != nullptr && profile->find(codec->name) != nullptr;
+  };
+  std::stable_sort(m_ladder.begin(), m_ladder.end(), [&](const Codec* a, const Codec* b) {
+    if (a->bits != b->bits) return a->bits < b->bits;
+    return known(a) && !known(b);
+  });
+  const auto same = [](const Codec* a, const Codec* b) { return a->bits == b->bits; };
+  m_ladder.erase(std::unique(m_ladder.begin(), m_ladder.end(), same), m_ladder.end());
+}
+
+}  // namespace bitloom

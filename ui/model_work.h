@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What background jobs need of the open model. Shared by them and the document, so that a job may
+// outlive the model's stay in the window. Immutable but for the calibration, which is made once.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/calibration.h"
+#include "core/inference/tokenizer.h"
+#include "core/metric.h"
+#include "core/scan.h"
+#include "core/variant.h"
+
+namespace bitloom {
+
+struct ModelWork {
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Tokenizer> tokenizer;  // null: the model has none
+  WeightCache* weights = nullptr;
+
+  Result<Variant> reference() const { return Variant::create(model, *weights); }
+
+  // For a plan whose methods ask for one, else null. Computed once, by whichever job is first.
+  Result<std::shared_ptr<const Calibration>> calibrationFor(const Plan& plan, JobContext& job);
+
+ private:
+  std::mutex m_mutex;
+  std::shared_ptr<const Calibration> m_calibration;
+};
+
+// The text that scans, probes and calibration read; held-out text is for proofs alone.
+Result<std::string> workingText();
+Result<ScanRequest> scanRequest(const Metric& metric, std::vector<const Codec*> codecs);
+
+}  // namespace bitloom
