@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Kept: the reference's logits of all scored rows, its stream at every block border, and the stream
+// at every border for the variant measured last. Borders are shared, immutable matrices, so that
+// what a variant has in common with the reference costs nothing. A call that fails or is cancelled
+// changes nothing that is kept.
+#include "core/live_loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/base/strings.h"
+
+namespace bitloom {
+namespace {
+
+constexpr size_t kShownTokens = 8;
+constexpr size_t kSlabBytes = size_t{32} << 20;  // of the variant's logits that are alive at once
+
+using Clock = std::chrono::steady_clock;
+using Border = std::shared_ptr<const Matrix>;  // rows of the probe × width
+
+double secondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+uint64_t bytesOf(const Matrix& matrix) { return matrix.values.size() * sizeof(float); }
+
+// For each tensor the first block that reads it: −1 before the blocks, `blocks` in the head,
+// blocks + 1 when no op does.
+std::vector<int> firstUses(const Variant& variant) {
+  const Graph& graph = variant.graph();
+  std::vector<int> uses(variant.model().tensors().size(), int(graph.blocks) + 1);
+  for (const Op& op : graph.ops) {
+    for (int tensor : {op.weight, op.bias, op.rope.factorsTensor}) {
+      if (tensor != kNone) uses[size_t(tensor)] = std::min(uses[size_t(tensor)], op.block);
+    }
+  }
+  return uses;
+}
+
+std::vector<std::string> signaturesOf(const Variant& variant) {
+  std::vector<std::string> signatures(variant.model().tensors().size());
+  for (size_t i = 0; i < signatures.size(); ++i) signatures[i] = variant.signatureOf(i);
+  return signatures;
+}
+
+}  // namespace
+
+struct LiveLoop::State {
+  explicit State(const Variant& variant) : reference(variant), forward(variant) {}
+
+  const Variant& reference;
+  Forward forward;  // of the reference
+  ProbeOptions options;
+  std::vector<TokenId> tokens;
+  std::vector<Segment> segments;
+  std::vector<uint32_t> rows;  // scored, ascending
+  std::vector<int> firstUse;   // by tensor
+
+  Matrix logits;  // of the reference, rows.size() × vocabulary
+  std::vector<LogitRow> logitRows;
+  std::vector<Border> borders;  // of the reference: before block 0 … before the head
+
+  std::vector<std::string> variantSignatures;
+  std::vector<Border> variantBorders;
+  ProbeResult last;
+
+  int blocks() const { return int(forward.graph().blocks); }
+  Result<void> prepare(JobContext& job);
+  Result<void> computeReference(JobContext& job);
+  Result<std::vector<Border>> bordersFrom(Forward& engine, int first, Border start, bool keep,
+                                          JobContext& job, bool tell) const;
+  Result<ProbeResult> compare(Forward& engine, const Matrix& stream, JobContext& job) const;
+};
+
+// Token rows, segments and scored rows from the options; the sentence says what does not fit.
+Result<void> LiveLoop::State::prepare(JobContext& job) {
+  if (options.sequences == 0 || options.firstScored >= options.tokens) {
+    return makeError(ErrorCode::InvalidArgument, "A probe of ", options.sequences,
+                     " sequences of ", options.tokens, " tokens has nothing to score from ",
+                     options.firstScored, " on.");
+  }
+  const size_t wanted = size_t(options.sequences) * options.tokens;
+  if (tokens.size() != wanted) {
+    return makeError(ErrorCode::InvalidArgument, "A probe of ", options.sequences,
+                     " sequences of ", options.tokens, " tokens needs ", wanted, " tokens, not ",
+                     tokens.size(), ".");
+  }
+  for (uint32_t sequence = 0; sequence < options.sequences; ++sequence) {
+    segments.push_back({.tokens = options.tokens});
+    for (uint32_t position = options.firstScored; position < options.tokens; ++position) {
+      rows.push_back(sequence * options.tokens + position);
+    }
+  }
+  firstUse = firstUses(reference);
+  return job.checkpoint();
+}
+
+// Streams at the borders from block `first` on, `start` included. With `keep` unset only the last
+// one is returned. With `tell` each block is told as progress.
+Result<std::vector<Border>> LiveLoop::State::bordersFrom(Forward& engine, int first, Border start,
+                                                         bool keep, JobContext& job,
+                                                         bool tell) const {
+  std::vector<Border> result;
+  auto stream = std::make_shared<Matrix>(*start);
+  if (keep) result.push_back(std::move(start));
+  for (int block = first; block < blocks(); ++block) {
+    TRY(job.checkpoint());
+    TRY(engine.blocks(block, block + 1, *stream, segments, job));
+    if (tell) job.advance();
+    if (!keep) continue;
+    result.push_back(stream);
+    if (block + 1 < blocks()) stream = std::make_shared<Matrix>(*stream);
+  }
+  if (!keep) result.push_back(std::move(stream));
+  return result;
+}
+
+Result<void> LiveLoop::State::computeReference(JobContext& job) {
+  job.begin(uint64_t(blocks()) + 1, "blocks");
+  TRY(Matrix embedded, forward.embed(tokens, job));
+  TRY(borders, bordersFrom(forward, 0, std::make_shared<const Matrix>(std::move(embedded)), true,
+                           job, true));
+  TRY(logits, forward.head(*borders.back(), rows, job));
+  logitRows.resize(logits.rows);
+  job.parallelFor(logits.rows, 1, [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; ++row) {
+      logitRows[row] = logitRow({logits.row(row), logits.cols});
+    }
+  });
+  for (const LogitRow& row : logitRows) {
+    if (!std::isfinite(row.logSum)) {
+      return makeError(ErrorCode::Corrupt, reference.model().name(),
+                       ": the logits of the probe are not finite; a weight is NaN or too large.");
+    }
+  }
+  job.advance();
+  variantSignatures = signaturesOf(reference);
+  variantBorders = borders;
+  last.sequenceKld.assign(options.sequences, 0.0);
+  last.kld = estimate(last.sequenceKld);
+  const LogitRow& shown = logitRows[options.tokens - options.firstScored - 1];
+  last.reference = last.variant = topTokens(shown.logits, kShownTokens);
+  last.firstBlock = blocks() + 1;
+  return {};
+}
+
+// Divergence of `stream`, the stream before the head, from the reference.
+Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stream,
+                                             JobContext& job) const {
+  ProbeResult result;
+  result.reference = last.reference;
+  std::vector<double> kld(rows.size());
+  const size_t perSequence = options.tokens - options.firstScored;
+  const size_t slab = std::max<size_t>(1, kSlabBytes / (sizeof(float) * logits.cols));
+  for (size_t first = 0; first < rows.size(); first += slab) {
+    TRY(job.checkpoint());
+    const size_t count = std::min(slab, rows.size() - first);
+    TRY(const Matrix ours, engine.head(stream, std::span(rows).subspan(first, count), job));
+    job.parallelFor(count, 1, [&](size_t begin, size_t end) {
+      for (size_t row = begin; row < end; ++row) {
+        kld[first + row] =
+            klDivergence(logitRows[first + row], logitRow({ours.row(row), ours.cols}));
+      }
+    });
+    // The last row of the first sequence gives the tokens that are shown.
+    if (first < perSequence && perSequence <= first + count) {
+      const LogitRow shown = logitRow({ours.row(perSequence - 1 - first), ours.cols});
+      for (const TokenProbability& token : result.reference) {
+        const double logit = double(shown.logits[size_t(token.id)]);
+        result.variant.push_back({token.id, std::exp(logit - shown.logSum)});
+      }
+    }
+  }
+  for (size_t first = 0; first < kld.size(); first += perSequence) {
+    double sum = 0;
+    for (size_t i = first; i < first + perSequence; ++i) sum += kld[i];
+    result.sequenceKld.push_back(sum / double(perSequence));
+  }
+  result.kld = estimate(result.sequenceKld);
+  if (!std::isfinite(result.kld.mean)) {
+    return makeError(ErrorCode::Corrupt, reference.model().name(),
+                     ": with these codecs the logits are not finite.");
+  }
+  return result;
+}
+
+LiveLoop::LiveLoop(std::unique_ptr<State> state) : m_state(std::move(state)) {}
+LiveLoop::~LiveLoop() = default;
+
+Result<std::unique_ptr<LiveLoop>> LiveLoop::create(const Variant& reference,
+                                                   std::vector<TokenId> tokens,
+                                                   const ProbeOptions& options, JobContext& job) {
+  const auto begin = Clock::now();
+  auto state = std::make_unique<State>(reference);
+  state->options = options;
+  state->tokens = std::move(tokens);
+  TRY(state->prepare(job));
+  TRY(state->computeReference(job));
+  state->last.seconds = secondsSince(begin);
+  return std::unique_ptr<LiveLoop>(new LiveLoop(std::move(state)));
+}
+
+Result<ProbeResult> LiveLoop::measure(const Variant& variant, JobContext& job) {
+  const auto begin = Clock::now();
+  State& state = *m_state;
+  if (&variant.model() != &state.reference.model()) {
+    return makeError(ErrorCode::InvalidArgument, variant.model().name(),
+                     ": is not the model that the live measurement was started with.");
+  }
+  std::vector<std::string> signatures = signaturesOf(variant);
+  int first = state.blocks() + 1;
+  for (size_t i = 0; i < signatures.size(); ++i) {
+    if (signatures[i] != state.variantSignatures[i]) first = std::min(first, state.firstUse[i]);
+  }
+  const int start = std::clamp(first, 0, state.blocks());
+  job.begin(uint64_t(state.blocks() - start) + 1, "blocks");
+  if (first > state.blocks()) {  // nothing that the result depends on
+    state.last.firstBlock = first;
+    state.last.seconds = secondsSince(begin);
+    job.advance();
+    return state.last;
+  }
+  Forward engine(variant);
+  Border border = state.variantBorders[size_t(start)];
+  if (first < 0) {
+    TRY(Matrix embedded, engine.embed(state.tokens, job));
+    border = std::make_shared<const Matrix>(std::move(embedded));
+  }
+  TRY(auto borders, state.bordersFrom(engine, start, std::move(border), true, job, true));
+  TRY(ProbeResult result, state.compare(engine, *borders.back(), job));
+  job.advance();
+  result.firstBlock = first;
+  result.seconds = secondsSince(begin);
+
+  std::move(borders.begin(), borders.end(), state.variantBorders.begin() + start);
+  state.variantSignatures = std::move(signatures);
+  state.last = result;
+  return result;
+}
+
+Result<ProbeResult> LiveLoop::measureTensor(size_t tensor, const Codec& codec,
+                                            const Method& method, const Calibration* calibration,
+                                            JobContext& job) {
+  const auto begin = Clock::now();
+  State& state = *m_state;
+  Variant changed = state.reference.copy();
+  changed.setCalibration(calibration);
+  changed.setTensor(tensor, &codec, &method);
+  const int first = state.firstUse[tensor];
+  const int start = std::clamp(first, 0, state.blocks());
+
+  Forward engine(changed);
+  Border border = state.borders[size_t(start)];
+  if (first < 0) {
+    TRY(Matrix embedded, engine.embed(state.tokens, job));
+    border = std::make_shared<const Matrix>(std::move(embedded));
+  }
+  TRY(const auto borders, state.bordersFrom(engine, start, std::move(border), false, job, false));
+  TRY(ProbeResult result, state.compare(engine, *borders.back(), job));
+  result.firstBlock = first;
+  result.seconds = secondsSince(begin);
+  return result;
+}
+
+const ProbeOptions& LiveLoop::options() const { return m_state->options; }
+
+uint64_t LiveLoop::bytes() const {
+  const State& state = *m_state;
+  uint64_t bytes = bytesOf(state.logits);
+  for (size_t i = 0; i < state.borders.size(); ++i) {
+    bytes += bytesOf(*state.borders[i]);
+    if (state.variantBorders[i] != state.borders[i]) bytes += bytesOf(*state.variantBorders[i]);
+  }
+  return bytes;
+}
+
+Result<std::vector<TokenId>> probeTokens(const Tokenizer& tokenizer, const std::string& text,
+                                         const ProbeOptions& options) {
+  const std::vector<TokenId> all = tokenizer.encode(text);
+  const size_t wanted = size_t(options.sequences) * options.tokens;
+  if (all.size() < wanted || wanted == 0) {
+    return makeError(ErrorCode::InvalidArgument, "The probe text has ", all.size(),
+                     " tokens, and ", options.sequences, " sequences of ", options.tokens,
+                     " tokens need ", std::max<size_t>(wanted, 1), ".");
+  }
+  std::vector<TokenId> tokens;
+  const size_t stride = all.size() / options.sequences;
+  for (size_t sequence = 0; sequence < options.sequences; ++sequence) {
+    const auto first = all.begin() + std::ptrdiff_t(sequence * stride);
+    tokens.insert(tokens.end(), first, first + options.tokens);
+    if (tokenizer.addsBos() && tokenizer.bos()) {
+      tokens[sequence * options.tokens] = *tokenizer.bos();
+    }
+  }
+  return tokens;
+}
+
+}  // namespace bitloom
