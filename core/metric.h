@@ -14,6 +14,7 @@
 #include "core/live_loop.h"
 #include "core/method.h"
 #include "core/sensitivity.h"
+#include "core/statistics.h"
 #include "core/variant.h"
 
 namespace bitloom {
@@ -51,5 +52,21 @@ struct CellKey {
   const Codec* codec;  // effective
 };
 std::vector<CellKey> scanCells(const Model& model, std::span<const Codec* const> codecs);
+
+// For metrics that take one cell at a time: walks `scanCells`, leaves out what is known, fills in
+// names and bytes around the value and error of `measureCell`, tells progress in cells.
+Result<void> measureCells(const MetricTask& task, std::string_view metric, const CellSink& sink,
+                          JobContext& job,
+                          const std::function<Result<Estimate>(const CellKey&)>& measureCell);
+
+// Σ w_j·(W − Ŵ)²_ij and Σ w_j·W²_ij over a tensor's weights W as the reference has them and as
+// `codec` and `method` would store them. `columns`: one w_j per column, or empty for all ones.
+struct CodingError {
+  double squaredError = 0;
+  double squaredWeights = 0;
+  double relative() const;  // 0 for a tensor of zeros that stays so
+};
+Result<CodingError> codingError(const MetricTask& task, const CellKey& cell,
+                                std::span<const float> columns, JobContext& job);
 
 }  // namespace bitloom

@@ -46,6 +46,9 @@ class Variant {
   Variant& operator=(Variant&&) noexcept;
   ~Variant();
 
+  // The same view on the same model and cache, to be changed on its own. Cheap.
+  Variant copy() const;
+
   const Model& model() const;
   std::shared_ptr<const Model> sharedModel() const;
   const Graph& graph() const;
@@ -56,12 +59,17 @@ class Variant {
   // One tensor only; a null codec means the source itself.
   void setTensor(size_t tensor, const Codec* codec, const Method* method = nullptr,
                  const std::map<std::string, std::string>& options = {});
+  // For methods that want statistics; may be null, kept by reference.
+  void setCalibration(const Calibration* calibration);
 
   // The weights of one tensor as floats. Encodes first when the plan says so. Any thread.
   Result<DecodedWeights> weights(size_t tensor, JobContext& job) const;
   // The encoded form of a changed tensor (what `quantize` writes); the source must not be asked.
   Result<Encoded> encode(size_t tensor, JobContext& job) const;
   bool isChanged(size_t tensor) const;
+  // Equal strings mean equal weights: the cache's key (source, codec, method, options, and the
+  // calibration where the method uses one). Cheap.
+  std::string signatureOf(size_t tensor) const;
   const Codec* codecOf(size_t tensor) const;  // as seen: the plan's, or the source's
 
  private:
