@@ -1,1 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+// AVX-512 F, BW, VL, DQ. Empty when the compiler was not asked for them.
+#include "kernels/cpu/kernels.h"
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+
+namespace bitloom {
+namespace {
+
+constexpr const char* kTargetName = "avx512";
+constexpr size_t kLanes = 16;
+constexpr size_t kVectors = 3;
+constexpr size_t kTileRows = 8;  // 24 sums, 3 parts of b and one of a of 32 registers
+
+#include "kernels/cpu/all.inl"
+
+}  // namespace
+
+extern const CpuKernels kAvx512Kernels;
+const CpuKernels kAvx512Kernels = kTable;
+
+}  // namespace bitloom
+#endif

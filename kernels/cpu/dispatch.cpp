@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/cpu/kernels.h"
+
+namespace bitloom {
+
+extern const CpuKernels kScalarKernels;
+#ifdef __x86_64__
+extern const CpuKernels kAvx2Kernels;
+extern const CpuKernels kAvx512Kernels;
+#endif
+
+namespace {
+
+#ifdef __x86_64__
+bool runsAvx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+
+bool runsAvx512() {
+  return runsAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+const CpuKernels& best() {
+#ifdef __x86_64__
+  if (runsAvx512()) return kAvx512Kernels;
+  if (runsAvx2()) return kAvx2Kernels;
+#endif
+  return kScalarKernels;
+}
+
+const CpuKernels& choose() {
+  const char* wanted = std::getenv("BITLOOM_CPU");
+  const CpuKernels* found = wanted == nullptr ? nullptr : findCpuKernels(wanted);
+  return found == nullptr ? best() : *found;
+}
+
+}  // namespace
+
+const CpuKernels* findCpuKernels(const char* name) {
+  if (std::strcmp(name, "scalar") == 0) return &kScalarKernels;
+#ifdef __x86_64__
+  if (std::strcmp(name, "avx2") == 0 && runsAvx2()) return &kAvx2Kernels;
+  if (std::strcmp(name, "avx512") == 0 && runsAvx512()) return &kAvx512Kernels;
+#endif
+  return nullptr;
+}
+
+const CpuKernels& cpuKernels() {
+  static const CpuKernels& table = choose();
+  return table;
+}
+
+}  // namespace bitloom

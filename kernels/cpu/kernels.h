@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Arithmetic of inference in f32, once for each instruction set. `cpuKernels()` chooses the best
+// table that the processor runs; BITLOOM_CPU=scalar|avx2|avx512 asks for another one (a table that
+// the processor lacks is not taken). Kernels own nothing, start no threads, cannot fail: callers
+// check sizes and cut the work. Any thread.
+//
+// Matrices are row-major; a stride counts floats from one row to the next. Pointers need no
+// alignment. Outputs do not overlap inputs unless a comment allows it.
+//
+// What a table promises about rounding: an element of a result depends on its own operands only,
+// not on how many other rows or columns were computed with it. So a token's values are the same
+// bits in every batch and under every division of work. Two tables differ in the last bits.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace bitloom {
+
+// c[m × n] = a[m × k] · b[n × k]ᵀ; both contract along their rows (activations × weights).
+// k is summed in runs of a fixed length, in ascending order inside a run and over runs.
+struct GemmArguments {
+  const float* a;
+  size_t aStride;
+  const float* b;
+  size_t bStride;
+  float* c;  // overwritten
+  size_t cStride;
+  size_t m;
+  size_t n;
+  size_t k;
+};
+
+// One head of causal attention: `count` queries at positions firstPosition … of one sequence, over
+// keys and values of the positions [0, firstPosition + count).
+struct AttentionArguments {
+  const float* queries;  // count × headWidth
+  size_t queryStride;
+  const float* keys;     // positions × headWidth
+  size_t keyStride;
+  const float* values;   // positions × valueWidth
+  size_t valueStride;
+  float* out;            // count × valueWidth
+  size_t outStride;
+  size_t count;
+  size_t firstPosition;
+  size_t headWidth;
+  size_t valueWidth;
+  float scale;           // of q·k
+  float* scratch;        // count × (firstPosition + count) floats
+};
+
+// Heads of one token to be rotated in place. `cosines` and `sines` hold one value for each pair;
+// pairs are (2i, 2i+1) or (i, i + pairs). Values from 2·pairs on are left as they are.
+struct RopeArguments {
+  float* heads;  // headCount × headWidth
+  size_t headCount;
+  size_t headWidth;
+  size_t pairs;
+  const float* cosines;
+  const float* sines;
+  bool adjacent;
+};
+
+struct CpuKernels {
+  const char* name;
+  size_t gemmColumns;  // n is best cut at multiples of this
+
+  void (*gemm)(const GemmArguments& task);
+  void (*attention)(const AttentionArguments& task);
+  void (*rope)(const RopeArguments& task);
+
+  // out[i] = in[i] · weight[i] / √(mean in² + epsilon); out may be in.
+  void (*rmsNorm)(float* out, const float* in, const float* weight, size_t count, float epsilon);
+  // In place; the sum of an all-finite row is 1. −inf gives 0.
+  void (*softmax)(float* row, size_t count);
+  // out[i] = activation(gate[i]) · up[i]; out may be either input. GELU in its tanh form.
+  void (*siluGate)(float* out, const float* gate, const float* up, size_t count);
+  void (*geluGate)(float* out, const float* gate, const float* up, size_t count);
+  // out = left + right and out = factor · in; out may be an input.
+  void (*add)(float* out, const float* left, const float* right, size_t count);
+  void (*scale)(float* out, const float* in, float factor, size_t count);
+  // eˣ within 2 ulp; 0 below −87.33 (no subnormals), +inf above 88.72. out may be in.
+  void (*exp)(float* out, const float* in, size_t count);
+
+  // IEEE half precision, round to nearest even.
+  void (*f16ToF32)(float* out, const uint16_t* in, size_t count);
+  void (*f32ToF16)(uint16_t* out, const float* in, size_t count);
+};
+
+const CpuKernels& cpuKernels();
+
+// The table of this name, or null: unknown here, or not for this processor.
+const CpuKernels* findCpuKernels(const char* name);
+
+}  // namespace bitloom
