@@ -104,8 +104,8 @@ TEST_P(Kernels, ProductHonoursStrides) {
     for (size_t j = 0; j < stride; ++j) {
       double sum = 0;
       for (size_t x = 0; x < k; ++x) sum += double(a[i * stride + x]) * double(b[j * stride + x]);
-      if (j < n) EXPECT_NEAR(c[i * stride + j], sum, 1e-5);
-      if (j >= n) EXPECT_EQ(c[i * stride + j], 9);
+      // Columns past n belong to someone else.
+      EXPECT_NEAR(c[i * stride + j], j < n ? sum : 9.0, j < n ? 1e-5 : 0.0);
     }
   }
 }
@@ -325,7 +325,7 @@ TEST_P(Kernels, HalfPrecisionRoundsToNearestEvenInEveryLane) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTarget, Kernels, testing::Values("scalar", "avx2", "avx512"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& target) { return std::string(target.param); });
 
 TEST(CpuKernels, UnknownTableIsNull) { EXPECT_EQ(findCpuKernels("mmx"), nullptr); }
 
