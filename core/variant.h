@@ -8,7 +8,9 @@
 // tensor, codec, method, options and calibration; the least recently used leave first.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,6 +66,13 @@ class Variant {
 
   // The weights of one tensor as floats. Encodes first when the plan says so. Any thread.
   Result<DecodedWeights> weights(size_t tensor, JobContext& job) const;
+  // The same row by row: whole if the cache can hold the decoded tensor, else in tiles that are
+  // decoded for this call. `visit`: (first row, rows, rows × rowLength floats), in order.
+  using TileVisitor = std::function<Result<void>(uint64_t, uint64_t, const float*)>;
+  Result<void> tiles(size_t tensor, const TileVisitor& visit, JobContext& job) const;
+  // Single rows in the order of `rows`, each below the tensor's count, → rows.size() × rowLength.
+  Result<void> gather(size_t tensor, std::span<const uint32_t> rows, float* out,
+                      JobContext& job) const;
   // The encoded form of a changed tensor (what `quantize` writes); the source must not be asked.
   Result<Encoded> encode(size_t tensor, JobContext& job) const;
   bool isChanged(size_t tensor) const;

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/inference/forward.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "core/base/strings.h"
+#include "core/inference/attention.h"
+#include "core/inference/linear.h"
+#include "core/inference/rotation.h"
+#include "kernels/cpu/kernels.h"
+
+namespace bitloom {
+namespace {
+
+constexpr size_t kFloatsAtOnce = 1u << 14;  // of one chunk of a row-wise op
+
+// What one call computes with.
+struct Pass {
+  Matrix* stream = nullptr;
+  std::span<const TokenId> tokens;
+  std::span<const Segment> segments;
+  std::vector<uint32_t> positions;  // of each row of the stream
+  const LinearTap& tap;
+  JobContext& job;
+  std::vector<Matrix> values;  // by point; empty while the point holds nothing
+};
+
+// Runs body(row) over all rows of a matrix of `columns` columns.
+template <typename Body>
+void forRows(size_t rows, size_t columns, JobContext& job, const Body& body) {
+  const size_t grain = std::max<size_t>(1, kFloatsAtOnce / std::max<size_t>(1, columns));
+  job.parallelFor(rows, grain, [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; ++row) body(row);
+  });
+}
+
+}  // namespace
+
+struct Forward::State {
+  explicit State(const Variant& v);
+
+  const Variant& variant;
+  const Graph& graph;
+  std::vector<size_t> lastUse;                // by point: index of the last op that names it
+  std::vector<std::vector<float>> spare;      // buffers of points that are no longer needed
+  std::map<std::string, RotationTable> rotations;  // by parameters
+
+  Result<void> run(int block, Pass& pass);
+  Result<void> runOp(const Op& op, Pass& pass);
+  Matrix& value(int point, Pass& pass);
+  Matrix& output(const Op& op, Pass& pass);
+  void release(size_t opIndex, Pass& pass);
+
+  Result<void> embed(const Op& op, Pass& pass);
+  Result<void> norm(const Op& op, Pass& pass);
+  Result<void> linear(const Op& op, Pass& pass);
+  Result<void> rope(const Op& op, Pass& pass);
+  Result<RotationTable*> rotation(const Op& op, Pass& pass);
+};
+
+Forward::State::State(const Variant& v)
+    : variant(v), graph(v.graph()), lastUse(graph.points.size(), 0) {
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op& op = graph.ops[i];
+    for (int point : {op.input, op.input2, op.input3, op.output}) {
+      if (point != kNone) lastUse[static_cast<size_t>(point)] = i;
+    }
+  }
+}
+
+Matrix& Forward::State::value(int point, Pass& pass) {
+  if (point == graph.stream) return *pass.stream;
+  return pass.values[static_cast<size_t>(point)];
+}
+
+// The output's matrix; its buffer is taken from those that earlier ops have done with. What it
+// holds is undefined unless the op works in place.
+Matrix& Forward::State::output(const Op& op, Pass& pass) {
+  Matrix& out = value(op.output, pass);
+  if (op.output == graph.stream || out.cols != 0) return out;
+  out.rows = pass.stream->rows;
+  out.cols = graph.points[static_cast<size_t>(op.output)].width;
+  const size_t needed = out.rows * out.cols;
+  const auto large = std::find_if(spare.begin(), spare.end(), [needed](const auto& buffer) {
+    return buffer.capacity() >= needed && buffer.capacity() / 2 <= needed;
+  });
+  if (large != spare.end()) {
+    out.values = std::move(*large);
+    spare.erase(large);
+  }
+  out.values.resize(needed);
+  return out;
+}
+
+void Forward::State::release(size_t opIndex, Pass& pass) {
+  const Op& op = graph.ops[opIndex];
+  for (int point : {op.input, op.input2, op.input3}) {
+    if (point == kNone || point == graph.stream) continue;
+    Matrix& matrix = pass.values[static_cast<size_t>(point)];
+    if (lastUse[static_cast<size_t>(point)] != opIndex || matrix.cols == 0) continue;
+    spare.push_back(std::move(matrix.values));
+    matrix = {};
+  }
+}
+
+Result<void> Forward::State::run(int block, Pass& pass) {
+  const auto first = std::lower_bound(graph.ops.begin(), graph.ops.end(), block,
+                                      [](const Op& op, int b) { return op.block < b; });
+  pass.values.resize(graph.points.size());
+  for (auto op = first; op != graph.ops.end() && op->block == block; ++op) {
+    TRY(pass.job.checkpoint());
+    TRY(runOp(*op, pass));
+    release(static_cast<size_t>(op - graph.ops.begin()), pass);
+  }
+  return {};
+}
+
+Result<void> Forward::State::runOp(const Op& op, Pass& pass) {
+  const CpuKernels& kernels = cpuKernels();
+  switch (op.kind) {
+    case OpKind::Embed: return embed(op, pass);
+    case OpKind::Norm: return norm(op, pass);
+    case OpKind::Linear: return linear(op, pass);
+    case OpKind::Rope: return rope(op, pass);
+    case OpKind::Attention: {
+      const AttentionInputs inputs{value(op.input, pass), value(op.input2, pass),
+                                   value(op.input3, pass)};
+      return attend(op, inputs, pass.segments, output(op, pass), pass.job);
+    }
+    default: break;
+  }
+  Matrix& out = output(op, pass);
+  const Matrix& in = value(op.input, pass);
+  const Matrix* in2 = op.input2 == kNone ? nullptr : &value(op.input2, pass);
+  const auto gate = op.activation == Activation::Silu ? kernels.siluGate : kernels.geluGate;
+  forRows(out.rows, out.cols, pass.job, [&](size_t row) {
+    if (op.kind == OpKind::Scale) {
+      kernels.scale(out.row(row), in.row(row), op.factor, out.cols);
+    } else {
+      const auto function = op.kind == OpKind::Add ? kernels.add : gate;
+      function(out.row(row), in.row(row), in2->row(row), out.cols);
+    }
+  });
+  return {};
+}
+
+Result<void> Forward::State::embed(const Op& op, Pass& pass) {
+  std::vector<uint32_t> rows;
+  rows.reserve(pass.tokens.size());
+  for (TokenId token : pass.tokens) {
+    if (token < 0 || static_cast<uint32_t>(token) >= graph.vocabulary) {
+      return makeError(ErrorCode::InvalidArgument, variant.model().name(), ": the token id ", token,
+                       " is outside the vocabulary of ", graph.vocabulary, ".");
+    }
+    rows.push_back(static_cast<uint32_t>(token));
+  }
+  Matrix& out = output(op, pass);
+  return variant.gather(static_cast<size_t>(op.weight), rows, out.values.data(), pass.job);
+}
+
+Result<void> Forward::State::norm(const Op& op, Pass& pass) {
+  TRY(const DecodedWeights weight, variant.weights(static_cast<size_t>(op.weight), pass.job));
+  Matrix& out = output(op, pass);
+  const Matrix& in = value(op.input, pass);
+  forRows(out.rows, out.cols, pass.job, [&](size_t row) {
+    for (size_t first = 0; first < out.cols; first += op.groupWidth) {
+      cpuKernels().rmsNorm(out.row(row) + first, in.row(row) + first, weight->data(),
+                           op.groupWidth, op.epsilon);
+    }
+  });
+  return {};
+}
+
+Result<void> Forward::State::linear(const Op& op, Pass& pass) {
+  const Matrix& in = value(op.input, pass);
+  const size_t weight = static_cast<size_t>(op.weight);
+  if (pass.tap) pass.tap(weight, in);
+  DecodedWeights bias;
+  if (op.bias != kNone) {
+    TRY(bias, variant.weights(static_cast<size_t>(op.bias), pass.job));
+  }
+  Matrix& out = output(op, pass);
+  const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) {
+    const LinearTile tile{weights, first, rows, bias ? bias->data() : nullptr};
+    return multiply(in, tile, out, pass.job);
+  };
+  return variant.tiles(weight, visit, pass.job);
+}
+
+Result<RotationTable*> Forward::State::rotation(const Op& op, Pass& pass) {
+  const RopeParameters& r = op.rope;
+  const std::string key =
+      strCat(r.rotated, ' ', r.base, ' ', r.frequencyScale, ' ', r.yarnFactor, ' ',
+             r.yarnAttention, ' ', r.yarnBetaFast, ' ', r.yarnBetaSlow, ' ', r.originalContext,
+             ' ', r.factorsTensor);
+  auto found = rotations.find(key);
+  if (found == rotations.end()) {
+    std::vector<float> factors;
+    if (r.factorsTensor != kNone) {
+      TRY(const DecodedWeights decoded,
+          variant.weights(static_cast<size_t>(r.factorsTensor), pass.job));
+      factors = *decoded;
+    }
+    found = rotations.emplace(key, RotationTable(rotationSpeeds(r, factors))).first;
+  }
+  const auto last = std::max_element(pass.positions.begin(), pass.positions.end());
+  if (last != pass.positions.end()) found->second.reach(*last + 1);
+  return &found->second;
+}
+
+Result<void> Forward::State::rope(const Op& op, Pass& pass) {
+  TRY(const RotationTable* table, rotation(op, pass));
+  Matrix& out = output(op, pass);
+  const Matrix& in = value(op.input, pass);
+  forRows(out.rows, out.cols, pass.job, [&](size_t row) {
+    if (out.row(row) != in.row(row)) std::copy_n(in.row(row), out.cols, out.row(row));
+    cpuKernels().rope({.heads = out.row(row),
+                       .headCount = op.heads,
+                       .headWidth = op.headWidth,
+                       .pairs = table->pairs(),
+                       .cosines = table->cosines(pass.positions[row]),
+                       .sines = table->sines(pass.positions[row]),
+                       .adjacent = op.rope.style == RopeStyle::AdjacentPairs});
+  });
+  return {};
+}
+
+Forward::Forward(const Variant& variant) : m_state(std::make_unique<State>(variant)) {}
+Forward::~Forward() = default;
+
+const Graph& Forward::graph() const { return m_state->graph; }
+
+Result<Matrix> Forward::embed(std::span<const TokenId> tokens, JobContext& job) {
+  Matrix stream(tokens.size(), graph().width);
+  const LinearTap noTap;
+  Pass pass{.stream = &stream, .tokens = tokens, .tap = noTap, .job = job};
+  TRY(m_state->run(-1, pass));
+  return stream;
+}
+
+Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
+                             JobContext& job, const LinearTap& tap) {
+  CHECK(stream.cols == graph().width);
+  Pass pass{.stream = &stream, .segments = segments, .tap = tap, .job = job};
+  for (const Segment& segment : segments) {
+    const uint64_t end = uint64_t(segment.firstPosition) + segment.tokens;
+    if (segment.cache == nullptr ? segment.firstPosition != 0 : end > segment.cache->capacity()) {
+      return makeError(ErrorCode::InvalidArgument, "A segment of positions ",
+                       segment.firstPosition, " to ", end, " exceeds its cache of ",
+                       segment.cache == nullptr ? 0 : segment.cache->capacity(), " positions.");
+    }
+    for (uint32_t i = 0; i < segment.tokens; ++i) {
+      pass.positions.push_back(segment.firstPosition + i);
+    }
+  }
+  CHECK(pass.positions.size() == stream.rows);
+  for (int block = first; block < last; ++block) {
+    TRY(m_state->run(block, pass));
+  }
+  return {};
+}
+
+Result<Matrix> Forward::head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
+                             const LinearTap& tap) {
+  CHECK(stream.cols == graph().width);
+  Matrix chosen(rows.size(), stream.cols);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    CHECK(rows[i] < stream.rows);
+    std::copy_n(stream.row(rows[i]), stream.cols, chosen.row(i));
+  }
+  Pass pass{.stream = &chosen, .tap = tap, .job = job};
+  TRY(m_state->run(static_cast<int>(graph().blocks), pass));
+  return std::move(pass.values[static_cast<size_t>(graph().logits)]);
+}
+
+}  // namespace bitloom

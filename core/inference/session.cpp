@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/inference/session.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/base/strings.h"
+
+namespace bitloom {
+namespace {
+
+constexpr uint32_t kUsualContext = 4096;
+
+}  // namespace
+
+Session::Session(const Variant& variant, KvCache cache, uint32_t batch)
+    : m_forward(std::make_unique<Forward>(variant)), m_cache(std::move(cache)), m_batch(batch) {}
+
+Result<Session> Session::create(const Variant& variant, const SessionOptions& options) {
+  const Graph& graph = variant.graph();
+  uint32_t length = options.contextLength;
+  if (length == 0) length = std::min(graph.contextLength, kUsualContext);
+  const uint32_t batch = std::max(1u, options.prefillBatch);
+  return Session(variant, KvCache(graph, length, options.cache), batch);
+}
+
+void Session::truncate(uint32_t positions) {
+  if (positions >= m_tokens.size()) return;
+  m_tokens.resize(positions);
+  m_cache.setSize(positions);
+}
+
+Result<std::vector<float>> Session::eval(std::span<const TokenId> tokens, JobContext& job) {
+  TRY(Matrix logits, run(tokens, false, job));
+  return std::move(logits.values);
+}
+
+Result<Matrix> Session::evalAll(std::span<const TokenId> tokens, JobContext& job) {
+  return run(tokens, true, job);
+}
+
+// A batch counts only when all of it is done; after an error the session is as it was before.
+Result<Matrix> Session::run(std::span<const TokenId> tokens, bool all, JobContext& job) {
+  const uint32_t before = m_cache.size();
+  if (tokens.empty()) {
+    return makeError(ErrorCode::InvalidArgument, "There are no tokens to evaluate.");
+  }
+  if (tokens.size() > m_cache.capacity() - before) {
+    return makeError(ErrorCode::InvalidArgument, before, " tokens in the context and ",
+                     tokens.size(), " more exceed the context length of ", m_cache.capacity(),
+                     ".");
+  }
+  Matrix logits(all ? tokens.size() : 1, m_forward->graph().vocabulary);
+  const auto runBatch = [&](size_t first, uint32_t count) -> Result<void> {
+    TRY(Matrix stream, m_forward->embed(tokens.subspan(first, count), job));
+    const Segment segment{.tokens = count, .firstPosition = m_cache.size(), .cache = &m_cache};
+    TRY(m_forward->blocks(0, int(m_forward->graph().blocks), stream, {&segment, 1}, job));
+    const bool last = first + count == tokens.size();
+    if (all || last) {
+      std::vector<uint32_t> rows(all ? count : 1);
+      std::iota(rows.begin(), rows.end(), all ? 0u : count - 1);
+      TRY(const Matrix part, m_forward->head(stream, rows, job));
+      std::copy(part.values.begin(), part.values.end(), logits.row(all ? first : 0));
+    }
+    m_cache.setSize(m_cache.size() + count);
+    return {};
+  };
+  for (size_t first = 0; first < tokens.size(); first += m_batch) {
+    const auto count = static_cast<uint32_t>(std::min<size_t>(m_batch, tokens.size() - first));
+    if (Result<void> done = runBatch(first, count); !done) {
+      m_cache.setSize(before);
+      return std::move(done.error());
+    }
+  }
+  m_tokens.insert(m_tokens.end(), tokens.begin(), tokens.end());
+  return logits;
+}
+
+}  // namespace bitloom
