@@ -2,10 +2,10 @@
 // Q8_0, 34 bytes for 32 weights: fp16 d | 32 signed bytes. weight = d · byte, d = largest / 127.
 // Bytes are those of the format's reference encoder: the quotient uses d before it is rounded to
 // fp16, ties go away from zero.
-#include <algorithm>
 #include <cmath>
 
 #include "core/block_codec.h"
+#include "core/codecs/lanes.h"
 #include "core/half.h"
 
 namespace bitloom {
@@ -27,12 +27,6 @@ float largest(const float* values) {
     magnitude = candidate > magnitude ? candidate : magnitude;
   }
   return magnitude;
-}
-
-// 0 for a step so small that its inverse overflows.
-float inverseOf(float step) {
-  const float inverse = step > 0 ? 1.0f / step : 0.0f;
-  return inverse <= 0x1.fffffep127f ? inverse : 0.0f;
 }
 
 int nearest(float value) {

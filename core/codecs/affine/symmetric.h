@@ -7,25 +7,12 @@
 // of both signs give codes, least squares gives the scale for those codes, and the fp16 scale of
 // least importance-weighted error wins, the reference's choice being one of the candidates.
 #pragma once
-#include <cmath>
-
 #include "core/block_codec.h"
 #include "core/codecs/affine/codes.h"
+#include "core/codecs/lanes.h"
 #include "core/half.h"
 
 namespace bitloom::affine {
-
-// 0 for a step so small that its inverse overflows: all codes then mean zero.
-inline float inverseOf(float step) {
-  const float inverse = step != 0 ? 1.0f / step : 0.0f;
-  return std::fabs(inverse) <= 0x1.fffffep127f ? inverse : 0.0f;
-}
-
-// trunc(value) clamped to 0 … top, for any value including NaN.
-inline int clampedCode(float value, int top) {
-  const float limited = value > 0.0f ? (value < float(top) ? value : float(top)) : 0.0f;
-  return int(limited);
-}
 
 template <typename CodeBytes>
 struct Symmetric {
@@ -66,8 +53,7 @@ struct Symmetric {
   }
 
   // Least-squares scale of fixed codes; 0 when the codes carry no weight.
-  static float fittedScale(const float* values, const float* weights, const uint8_t* codes,
-                           float& gain) {
+  static float fittedScale(const float* values, const float* weights, const uint8_t* codes) {
     float products[16] = {};
     float squares[16] = {};
     for (size_t j = 0; j < kWeights; ++j) {
@@ -75,11 +61,8 @@ struct Symmetric {
       products[j % 16] += weights[j] * values[j] * level;
       squares[j % 16] += weights[j] * level * level;
     }
-    const float product = sumLanes(products);
     const float square = sumLanes(squares);
-    const float scale = square > 0 ? product / square : 0;
-    gain = scale * product;
-    return scale;
+    return square > 0 ? sumLanes(products) / square : 0;
   }
 
   // Improves `scale` and `codes`, given as the plain encoder's choice.
@@ -157,19 +140,11 @@ struct Symmetric {
   static constexpr int kSteps = 9;
   static constexpr float kStepSize = 0.1f * float(kZero) / 8.0f;
 
-  static float sumLanes(float* lanes) {
-    for (size_t width = 8; width > 0; width /= 2) {
-      for (size_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-    }
-    return lanes[0];
-  }
-
   static void tryScale(const float* values, const float* weights, float inverse, float& best,
                        float& scale, uint8_t* codes) {
     uint8_t trial[kWeights];
     chooseCodes(values, inverse, trial);
-    float gain = 0;
-    const float fitted = roundToHalf(fittedScale(values, weights, trial, gain));
+    const float fitted = roundToHalf(fittedScale(values, weights, trial));
     chooseCodes(values, inverseOf(fitted), trial);
     const float error = weightedError(values, weights, fitted, trial);
     if (error < best) {
