@@ -37,6 +37,11 @@ struct Grid {
   // Writes one block of the layout: `block` codes and the parameters → bytes.
   void (*pack)(std::span<const float> parameters, std::span<const uint8_t> codes,
                std::span<std::byte> bytes);
+
+  // 0, or the length of a shorter last block: rows are a multiple of it, and one that is not a
+  // multiple of `block` ends in it. `fit` and `pack` take spans of that length then; `toBasis` and
+  // `fromBasis` always transform `block` floats, so pad a last block with zeros.
+  size_t tail = 0;
 };
 
 struct Codec {

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// TQ2_1B8, 36 bytes for 128 weights: 2-bit codes of rotated weights, one scale bit per 8.
+#include "core/codecs/tq_1b/tq_1b.h"
+
+namespace bitloom {
+namespace {
+
+struct Table {
+  static constexpr int kBits = 2;
+  static constexpr size_t kGroup = 8;
+  static constexpr uint8_t kLevels[2][2] = {{36, 127}, {23, 81}};
+};
+
+}  // namespace
+
+extern const Codec codec_tq2_1b8;
+const Codec codec_tq2_1b8 = tq_1b::Family<Table>::codec(
+    "tq2_1b8", "TQ2_1B8",
+    "2-bit codes of rotated weights with one scale bit per 8; runs in Bitloom only.", "tq3_1s");
+
+}  // namespace bitloom

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// TQ4_1B2, 74 bytes for 128 weights: 4-bit codes of rotated weights, one scale bit per 2.
+#include "core/codecs/tq_1b/tq_1b.h"
+
+namespace bitloom {
+namespace {
+
+struct Table {
+  static constexpr int kBits = 4;
+  static constexpr size_t kGroup = 2;
+  static constexpr uint8_t kLevels[2][8] = {{5, 17, 31, 48, 61, 78, 101, 127}, {4, 12, 21, 33, 42, 54, 70, 88}};
+};
+
+}  // namespace
+
+extern const Codec codec_tq4_1b2;
+const Codec codec_tq4_1b2 = tq_1b::Family<Table>::codec(
+    "tq4_1b2", "TQ4_1B2",
+    "4-bit codes of rotated weights with one scale bit per 2; runs in Bitloom only.", "tq4_1s");
+
+}  // namespace bitloom
