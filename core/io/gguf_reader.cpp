@@ -131,7 +131,8 @@ Result<void> checkNoOverlap(std::span<const Tensor> tensors, const std::string& 
     const std::byte* begin = order[i]->bytes.data();
     if (begin < end) {
       return makeError(ErrorCode::Corrupt, file, ": tensors ", order[i - 1]->name, " and ",
-                       order[i]->name, " overlap by ", grouped(uint64_t(end - begin)), " bytes.");
+                       order[i]->name, " overlap by ",
+                       grouped(std::min(uint64_t(end - begin), order[i]->bytes.size())), " bytes.");
     }
     if (uint64_t(begin - end) >= alignment && !warned) {
       warned = true;
