@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/allocator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <limits>
+#include <sstream>
+#include <unordered_map>
+
+#include "core/allocators/knapsack/problem.h"
+#include "core/allocators/knapsack/relaxation.h"
+
+namespace bitloom {
+namespace {
+
+uint64_t extreme(const AllocationItem& item, bool largest) {
+  uint64_t bytes = item.options.front().bytes;
+  for (const AllocationOption& option : item.options) {
+    bytes = largest ? std::max(bytes, option.bytes) : std::min(bytes, option.bytes);
+  }
+  return bytes;
+}
+
+SizeRange rangeOf(const Problem& problem) {
+  uint64_t smallest = 0;
+  uint64_t largest = 0;
+  for (const AllocationItem& item : problem.items) {
+    smallest += extreme(item, false);
+    largest += extreme(item, true);
+  }
+  return {problem.fileBytes(smallest), problem.fileBytes(largest)};
+}
+
+std::string sizeText(uint64_t bytes) {
+  return strCat(grouped(bytes), " bytes (", binarySize(bytes), ")");
+}
+
+Error belowFloor(uint64_t target, const SizeRange& range) {
+  return makeError(ErrorCode::InvalidArgument, "A file of ", sizeText(target),
+                   " cannot be reached: the candidates and pins allow ", sizeText(range.floor),
+                   " to ", sizeText(range.ceiling), ".");
+}
+
+std::string perMegabyte(double lambda) {
+  std::ostringstream text;
+  text << std::setprecision(2) << lambda * 1e6;
+  return text.str();
+}
+
+// A small generator with the same numbers on every machine (Steele, Lea & Flood 2014, SplitMix64).
+uint64_t nextRandom(uint64_t& state) {
+  state += 0x9E3779B97F4A7C15u;
+  uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+// Each uniform choice as one option: all items at candidate c. Candidates with an unmeasured cell
+// are left out.
+struct Uniform {
+  std::vector<AllocationOption> options;
+  std::vector<size_t> candidate;  // of each option
+};
+
+Uniform uniformChoices(const Problem& problem, const AllocationRequest& request) {
+  Uniform uniform;
+  for (size_t c = 0; c < request.codecs.size(); ++c) {
+    AllocationOption sum{request.codecs[c], 0, 0};
+    bool complete = true;
+    for (size_t i = 0; i < problem.items.size() && complete; ++i) {
+      const size_t option = problem.optionOf[i][c];
+      complete = option != kNoOption;
+      if (!complete) break;
+      sum.bytes += problem.items[i].options[option].bytes;
+      sum.damage += problem.items[i].options[option].damage;
+    }
+    if (!complete) continue;
+    uniform.options.push_back(sum);
+    uniform.candidate.push_back(c);
+  }
+  return uniform;
+}
+
+// Raises randomly chosen items from candidate `low` to `high` while they fit.
+std::vector<size_t> mixAtRandom(const Problem& problem, size_t low, size_t high, uint64_t budget,
+                                uint64_t seed) {
+  std::vector<size_t> options;
+  std::vector<size_t> order;
+  int64_t left = int64_t(budget);
+  for (size_t i = 0; i < problem.items.size(); ++i) {
+    options.push_back(problem.optionOf[i][low]);
+    order.push_back(i);
+    left -= int64_t(problem.items[i].options[options[i]].bytes);
+  }
+  uint64_t state = seed;
+  for (size_t i = order.size(); i > 1; --i) {
+    std::swap(order[i - 1], order[nextRandom(state) % i]);
+  }
+  for (const size_t i : order) {
+    const AllocationItem& item = problem.items[i];
+    const size_t raised = problem.optionOf[i][high];
+    const int64_t more =
+        int64_t(item.options[raised].bytes) - int64_t(item.options[options[i]].bytes);
+    if (more > left) continue;
+    left -= more;
+    options[i] = raised;
+  }
+  return options;
+}
+
+}  // namespace
+
+Result<SizeRange> reachableSizes(const Model& model, const Graph& graph,
+                                 const AllocationRequest& request) {
+  TRY(const Problem problem, makeProblem(model, graph, request, nullptr));
+  return rangeOf(problem);
+}
+
+Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity& sensitivity,
+                       const AllocationRequest& request, JobContext& job) {
+  const Allocator* allocator = findAllocator(request.allocator);
+  if (!allocator) {
+    return makeError(ErrorCode::InvalidArgument, "There is no allocator named \"",
+                     request.allocator, "\".");
+  }
+  TRY(const Problem problem, makeProblem(model, graph, request, &sensitivity));
+  const SizeRange range = rangeOf(problem);
+  if (request.fileBytes < range.floor) return belowFloor(request.fileBytes, range);
+  TRY(const Allocation allocation,
+      allocator->solve(problem.items, problem.budget(request.fileBytes), job));
+  Solution solution;
+  solution.recipe =
+      recipeFor(problem, model, request, allocation.option,
+                strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));
+  solution.recipe.name = strCat("mix ", binarySize(request.fileBytes));
+  TRY(solution.plan, resolve(solution.recipe, model));
+  CHECK(solution.plan.fileBytes <= request.fileBytes);
+  const Prediction prediction = predict(model, solution.plan, sensitivity);
+  solution.predicted = prediction.value;
+  solution.predictedError = prediction.error;
+  return solution;
+}
+
+Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity) {
+  std::unordered_map<std::string, const Cell*> cells;
+  for (const Cell& cell : sensitivity.cells) cells[strCat(cell.tensor, "\n", cell.codec)] = &cell;
+  Prediction prediction;
+  double squares = 0;
+  for (const Choice& choice : plan.tensors) {
+    const Tensor& tensor = model.tensors()[choice.tensor];
+    if (!choice.effective || choice.effective == tensor.codec) continue;
+    const auto found = cells.find(strCat(tensor.name, "\n", choice.effective->name));
+    if (found == cells.end()) {
+      const double unknown = std::numeric_limits<double>::quiet_NaN();
+      return {unknown, unknown};
+    }
+    prediction.value += found->second->value;
+    squares += found->second->error * found->second->error;
+  }
+  prediction.error = std::sqrt(squares);
+  return prediction;
+}
+
+Result<Recipe> blindMix(const Model& model, const Graph& graph, const Sensitivity& sensitivity,
+                        const AllocationRequest& request, uint64_t seed, JobContext& job) {
+  TRY(job.checkpoint());
+  TRY(const Problem problem, makeProblem(model, graph, request, &sensitivity));
+  const Uniform uniform = uniformChoices(problem, request);
+  if (uniform.options.empty()) {
+    return makeError(ErrorCode::NotFound,
+                     "The scan has no candidate codec with a cell for every tensor, so there is no "
+                     "uniform recipe to mix.");
+  }
+  const std::vector<size_t> hull = lowerHull(uniform.options);
+  const uint64_t budget = problem.budget(request.fileBytes);
+  if (uniform.options[hull.front()].bytes > budget) {
+    const AllocationOption& smallest = uniform.options[hull.front()];
+    return makeError(ErrorCode::InvalidArgument, "A blind mix of ", sizeText(request.fileBytes),
+                     " cannot be made: the smallest uniform choice, ", smallest.codec->name,
+                     ", needs ", sizeText(problem.fileBytes(smallest.bytes)), ".");
+  }
+  size_t low = 0;
+  while (low + 1 < hull.size() && uniform.options[hull[low + 1]].bytes <= budget) ++low;
+  const size_t high = std::min(low + 1, hull.size() - 1);
+  const std::vector<size_t> options =
+      mixAtRandom(problem, uniform.candidate[hull[low]], uniform.candidate[hull[high]], budget, seed);
+  Recipe recipe = recipeFor(problem, model, request, options, strCat("blind mix, seed ", seed));
+  recipe.name = strCat("blind mix ", binarySize(request.fileBytes));
+  return recipe;
+}
+
+}  // namespace bitloom
