@@ -353,16 +353,16 @@ TEST(Tokenizer, UserDefinedTokensAreAlwaysFoundAndControlTokensOnRequest) {
 
 TEST(Tokenizer, LongWordsDoNotTakeQuadraticTime) {
   NEEDS_SHARED(kSpm);
-  const std::string text(1 << 20, 'a');
+  const std::string text(1 << 18, 'a');
   const auto begin = std::chrono::steady_clock::now();
   for (const std::string& file : {kGpt2, kSpm}) {
     const Tokenizer tokenizer = load(file);
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
-    const std::string spaces(1 << 20, ' ');
+    const std::string spaces(1 << 18, ' ');
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(spaces)), spaces);
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  EXPECT_LT(seconds.count(), 15);
+  EXPECT_LT(seconds.count(), 10);
 }
 
 }  // namespace
