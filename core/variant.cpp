@@ -162,7 +162,8 @@ Result<Encoded> Variant::State::encode(size_t tensor, JobContext& job) const {
   }
   const TensorStatistics* statistics = nullptr;
   if (view.method->needsCalibration && calibration != nullptr) {
-    statistics = calibration->find(t.name);
+    const auto found = calibration->tensors.find(t.name);
+    if (found != calibration->tensors.end()) statistics = &found->second;
   }
   const QuantizeTask task{.source = t,
                           .codec = *view.codec,
