@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ui/prove.h"
+
+#include <QCoreApplication>
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <algorithm>
+#include <cmath>
+
+#include "core/allocator.h"
+#include "core/builtin.h"
+#include "core/statistics.h"
+#include "ui/format.h"
+
+namespace bitloom {
+namespace {
+
+constexpr uint32_t kContext = 512;
+constexpr uint32_t kWindows = 16;
+constexpr uint64_t kBlindSeed = 1;
+constexpr double kSameSize = 0.03;  // rivals this close in bytes count as "the same size"
+
+QString text(const char* source) { return QCoreApplication::translate("prove", source); }
+
+// The uniform plans next below and next above the plan's size.
+Result<void> addUniform(const ProveRequest& request, const Model& model, ProveReport& report) {
+  std::optional<ProveRow> below, above;
+  const Plan& plan = report.rows.front().plan;
+  for (const Codec* codec : request.ladder) {
+    ProveRow row;
+    row.title = text("uniform %1").arg(QString::fromUtf8(codec->title.data(), qsizetype(codec->title.size())));
+    row.recipe = uniformRecipe(*codec);
+    TRY(row.plan, resolve(row.recipe, model));
+    if (row.plan.hash == plan.hash) continue;
+    const bool fits = row.plan.fileBytes <= plan.fileBytes;
+    std::optional<ProveRow>& best = fits ? below : above;
+    const bool better = !best || (fits ? row.plan.fileBytes > best->plan.fileBytes
+                                       : row.plan.fileBytes < best->plan.fileBytes);
+    if (better) best = std::move(row);
+  }
+  if (below) report.rows.push_back(std::move(*below));
+  if (above) report.rows.push_back(std::move(*above));
+  return {};
+}
+
+void addBlindMix(ModelWork& work, const ProveRequest& request, const Graph& graph,
+                 ProveReport& report, JobContext& job) {
+  if (request.cells.cells.empty()) return;
+  AllocationRequest allocation;
+  allocation.fileBytes = report.rows.front().plan.fileBytes;
+  allocation.codecs = request.ladder;
+  allocation.profile = request.recipe.profile;
+  auto recipe = blindMix(*work.model, graph, request.cells, allocation, kBlindSeed, job);
+  if (!recipe) return;  // cells do not cover the model: there is no such rival yet
+  auto plan = resolve(*recipe, *work.model);
+  if (!plan || plan->hash == report.rows.front().plan.hash) return;
+  report.rows.push_back({text("blind mix, same size"), std::move(*recipe), std::move(*plan), {}, false});
+}
+
+bool isTie(const Ratio& ratio) { return !(ratio.low > 1 || ratio.high < 1); }
+
+QString sentence(const ProveReport& report) {
+  const ProveRow& plan = report.rows.front();
+  if (plan.evaluation.kld.mean == 0) return text("The plan is the source: nothing is lost.");
+  QStringList parts;
+  for (size_t i = 1; i < report.rows.size(); ++i) {
+    const ProveRow& rival = report.rows[i];
+    const double bytes = double(plan.plan.fileBytes) / double(rival.plan.fileBytes) - 1;
+    const QString size = std::abs(bytes) < kSameSize ? text("at the same size")
+                         : bytes > 0 ? text("at %1 more bytes").arg(formatPercent(bytes))
+                                     : text("at %1 fewer bytes").arg(formatPercent(-bytes));
+    const Ratio ratio = pairedRatio(plan.evaluation.windowKld, rival.evaluation.windowKld);
+    if (isTie(ratio)) {
+      parts << text("is a tie with %1 %2").arg(rival.title, size);
+      continue;
+    }
+    parts << text("has %1 × (%2 … %3) the divergence of %4 %5")
+                 .arg(ratio.value, 0, 'f', 2).arg(ratio.low, 0, 'f', 2).arg(ratio.high, 0, 'f', 2)
+                 .arg(rival.title, size);
+  }
+  if (parts.isEmpty()) return text("There is no rival to compare with.");
+  return text("On held-out text this plan %1.").arg(parts.join("; "));
+}
+
+QJsonObject figures(const Evaluation& e) {
+  return {{"perplexity", QJsonObject{{"mean", e.perplexity}, {"error", e.perplexityError}}},
+          {"kld", QJsonObject{{"mean", e.kld.mean}, {"error", e.kld.error}, {"p99", e.kldP99},
+                              {"p99_9", e.kldP999}, {"max", e.kldMax}}},
+          {"same_top", QJsonObject{{"share", e.sameTop.mean}, {"error", e.sameTop.error}}},
+          {"tokens", qint64(e.tokens)},
+          {"seconds", e.seconds}};
+}
+
+}  // namespace
+
+Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobContext& job) {
+  if (work.tokenizer == nullptr) {
+    return makeError(ErrorCode::NotFound, work.model->name(),
+                     ": a proof needs text, and this model has no tokenizer.");
+  }
+  ProveReport report;
+  TRY(auto plan, resolve(request.recipe, *work.model));
+  report.rows.push_back({text("this plan · %1").arg(request.label), request.recipe, std::move(plan), {}, false});
+  TRY(auto reference, work.reference());
+  const Graph graph = reference.graph();
+  TRY(addUniform(request, *work.model, report));
+  addBlindMix(work, request, graph, report, job);
+
+  TRY(auto path, builtinEvaluationText());
+  TRY(auto words, readText(path));
+  report.text = QString::fromStdString(path.filename().string());
+  EvaluateOptions options{.contextLength = std::min(kContext, graph.contextLength),
+                          .maxChunks = kWindows};
+  TRY(auto windows, makeWindows(*work.tokenizer, words, options, path.filename().string()));
+  std::vector<Variant> variants;
+  std::vector<std::shared_ptr<const Calibration>> statistics;  // variants refer to them
+  for (const ProveRow& row : report.rows) {
+    TRY(auto variant, work.reference());
+    TRY(auto calibration, work.calibrationFor(row.plan, job));
+    variant.setPlan(row.plan, calibration.get());
+    variants.push_back(std::move(variant));
+    statistics.push_back(std::move(calibration));
+  }
+  std::vector<const Variant*> pointers;
+  for (const Variant& variant : variants) pointers.push_back(&variant);
+  TRY(auto results, evaluateAll(pointers, &reference, windows, job));
+  for (size_t i = 0; i < results.size(); ++i) report.rows[i].evaluation = std::move(results[i]);
+  for (size_t i = 1; i < report.rows.size(); ++i) {
+    report.rows[i].tied = isTie(pairedRatio(report.rows[0].evaluation.windowKld,
+                                            report.rows[i].evaluation.windowKld));
+  }
+  report.verdict = sentence(report);
+  return report;
+}
+
+std::string toJson(const ProveReport& report) {
+  QJsonObject result = figures(report.rows.front().evaluation);
+  QJsonArray rivals;
+  for (size_t i = 1; i < report.rows.size(); ++i) {
+    QJsonObject rival = figures(report.rows[i].evaluation);
+    rival["name"] = report.rows[i].title;
+    rival["bytes"] = qint64(report.rows[i].plan.fileBytes);
+    rival["bpw"] = report.rows[i].plan.bitsPerWeight;
+    rival["tie"] = report.rows[i].tied;
+    rivals << rival;
+  }
+  result["rivals"] = rivals;
+  result["verdict"] = report.verdict;
+  result["text"] = report.text;
+  return QJsonDocument(result).toJson(QJsonDocument::Compact).toStdString();
+}
+
+}  // namespace bitloom

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The proof: a button, a table of plan and rivals with errors, one sentence of verdict.
+#pragma once
+#include <QTableWidget>
+
+#include "ui/document.h"
+#include "ui/prove.h"
+#include "ui/widgets/card.h"
+
+namespace bitloom {
+
+class ProveCard : public Card {
+  Q_OBJECT
+ public:
+  explicit ProveCard(Document& document, QWidget* parent = nullptr);
+
+ private:
+  void start();
+  void show(const ProveReport& report);
+  void keep(const ProveReport& report);
+  void refresh();
+
+  Document& m_document;
+  QPushButton* m_button;
+  QLabel* m_note;
+  QTableWidget* m_table;
+  QLabel* m_verdict;
+  int m_job = 0;
+};
+
+// Few rows of text, no editing, as high as its rows: used by proofs and comparisons.
+QTableWidget* makeSmallTable(const QStringList& header, const char* objectName, QWidget* parent);
+void fitHeight(QTableWidget* table);
+
+}  // namespace bitloom
