@@ -5,6 +5,7 @@
 #include "kernels/cpu/gemm.inl"
 #include "kernels/cpu/rows.inl"
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/divergence.inl"
 #include "kernels/cpu/half.inl"
 
 constexpr CpuKernels kTable = {.name = kTargetName,
@@ -19,5 +20,8 @@ constexpr CpuKernels kTable = {.name = kTargetName,
                                .add = add,
                                .scale = scale,
                                .exp = expRow,
+                               .largest = largestOfRow,
+                               .sumExp = sumExp,
+                               .divergence = divergence,
                                .f16ToF32 = f16ToF32,
                                .f32ToF16 = f32ToF16};

@@ -61,6 +61,19 @@ struct RopeArguments {
   bool adjacent;
 };
 
+// Two rows of logits over one vocabulary and what their softmax needs: the largest logit of each,
+// 1 / Σ e^(logit − largest), and log Σ eᵇ − log Σ eᵃ.
+struct DivergenceArguments {
+  const float* a;
+  const float* b;
+  size_t count;
+  float largestA;
+  float largestB;
+  float scaleA;
+  float scaleB;
+  float shift;
+};
+
 struct CpuKernels {
   const char* name;
   size_t gemmColumns;  // n is best cut at multiples of this
@@ -81,6 +94,13 @@ struct CpuKernels {
   void (*scale)(float* out, const float* in, float factor, size_t count);
   // eˣ within 2 ulp; 0 below −87.33 (no subnormals), +inf above 88.72. out may be in.
   void (*exp)(float* out, const float* in, size_t count);
+
+  // The largest value; NaN are passed over. Count is not 0.
+  float (*largest)(const float* row, size_t count);
+  // Σ e^(row − largest) in f64 over short f32 sums; NaN when a value is.
+  double (*sumExp)(const float* row, size_t count, float largest);
+  // KL(softmax a ‖ softmax b) in nats, relative error about 1e-6 however small it is.
+  double (*divergence)(const DivergenceArguments& task);
 
   // IEEE half precision, round to nearest even.
   void (*f16ToF32)(float* out, const uint16_t* in, size_t count);
