@@ -35,6 +35,9 @@ struct Calibration {
   const TensorStatistics* find(const std::string& tensor) const;
 };
 
+// SHA-256 of names, counts and sums: what `Calibration::hash` holds.
+std::string hashOf(const Calibration& calibration);
+
 struct CalibrateOptions {
   uint32_t chunkTokens = 512;
   uint32_t maxChunks = 32;
@@ -45,6 +48,7 @@ Result<Calibration> calibrate(const Variant& variant, const Tokenizer& tokenizer
                               const std::string& text, const CalibrateOptions& options,
                               JobContext& job);
 Result<void> saveCalibration(const Calibration& calibration, const std::filesystem::path& path);
+// Reads llama.cpp's older imatrix format (.dat) too.
 Result<Calibration> loadCalibration(const std::filesystem::path& path);
 
 }  // namespace bitloom
