@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/calibration.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "core/inference/forward.h"
+#include "tests/support/tiny_run.h"
+
+namespace bitloom {
+namespace {
+
+using test::take;
+using test::TempDir;
+using test::TinyRun;
+
+std::string plainText() {
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "xq zj the ";
+  return text;
+}
+
+Calibration sample() {
+  Calibration calibration;
+  calibration.tensors["blk.0.ffn_up.weight"] = {{0.5F, 1e-20F, 3e8F}, 96};
+  calibration.tensors["blk.0.ffn_down.weight"] = {std::vector<float>(17, 2.0F), 96};
+  calibration.tensors["output.weight"] = {{0, 0}, 0};
+  calibration.dataset = "Märchen.txt";
+  calibration.chunks = 3;
+  calibration.chunkTokens = 32;
+  calibration.hash = hashOf(calibration);
+  return calibration;
+}
+
+TEST(Calibration, ImportanceIsTheMeanOfSquaresAndOnesWithoutCounts) {
+  const Calibration calibration = sample();
+  const auto importance = calibration.find("blk.0.ffn_up.weight")->importance();
+  EXPECT_FLOAT_EQ(importance[0], 0.5F / 96);
+  EXPECT_FLOAT_EQ(importance[2], 3e8F / 96);
+  EXPECT_EQ(calibration.find("output.weight")->importance(), (std::vector<float>{1, 1}));
+  EXPECT_EQ(calibration.find("blk.7.ffn_up.weight"), nullptr);
+}
+
+// Sums over all tokens of what every linear op reads, chunk by chunk, without batching.
+TEST(Calibration, SumsEqualThePlainOnesOfEveryLinear) {
+  TinyRun run;
+  const Tokenizer tokenizer = run.tokenizer();
+  const std::string text = plainText();
+  const auto result = calibrate(run.reference(), tokenizer, text,
+                                {.chunkTokens = 32, .maxChunks = 3, .dataset = "words.txt"},
+                                run.job());
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->chunks, 3U);
+  EXPECT_EQ(result->chunkTokens, 32U);
+  EXPECT_EQ(result->dataset, "words.txt");
+  EXPECT_EQ(result->tensors.size(), 2U * 7 + 1);
+  EXPECT_EQ(run.control().progress().done, 96U);
+  EXPECT_EQ(run.control().progress().total, 96U);
+
+  std::map<std::string, std::vector<double>> wanted;
+  const std::vector<TokenId> all = tokenizer.encode(text);
+  Forward forward(run.reference());
+  const LinearTap tap = [&](size_t tensor, const Matrix& input) {
+    auto& sums = wanted[run.model()->tensors()[tensor].name];
+    sums.resize(input.cols);
+    for (size_t i = 0; i < input.values.size(); ++i) {
+      sums[i % input.cols] += std::pow(double(input.values[i]), 2);
+    }
+  };
+  for (size_t first = 0; first < 96; first += 32) {
+    Matrix stream = take(forward.embed(std::span(all).subspan(first, 32), run.job()));
+    const std::vector<Segment> segments = {{.tokens = 32}};
+    ASSERT_TRUE(forward.blocks(0, 2, stream, segments, run.job(), tap));
+    std::vector<uint32_t> rows(32);
+    for (uint32_t i = 0; i < 32; ++i) rows[i] = i;
+    ASSERT_TRUE(forward.head(stream, rows, run.job(), tap));
+  }
+  for (const auto& [name, sums] : wanted) {
+    const TensorStatistics* statistics = result->find(name);
+    ASSERT_NE(statistics, nullptr) << name;
+    EXPECT_EQ(statistics->tokens, 96U);
+    ASSERT_EQ(statistics->sumSquares.size(), sums.size());
+    for (size_t j = 0; j < sums.size(); ++j) {
+      ASSERT_NEAR(double(statistics->sumSquares[j]), sums[j], 1e-6 * sums[j]) << name;
+    }
+  }
+}
+
+TEST(Calibration, SameNumbersAtAnyThreadCount) {
+  std::vector<std::string> hashes;
+  for (int threads : {1, 3}) {
+    TinyRun run(test::TinyModelOptions{}, threads);
+    hashes.push_back(take(calibrate(run.reference(), run.tokenizer(), plainText(),
+                                    {.chunkTokens = 32, .maxChunks = 2, .dataset = ""},
+                                    run.job()))
+                         .hash);
+  }
+  EXPECT_EQ(hashes[0], hashes[1]);
+  EXPECT_EQ(hashes[0].size(), 64U);
+}
+
+TEST(Calibration, ShortTextAndCancelAreReported) {
+  TinyRun run;
+  const auto refused = calibrate(run.reference(), run.tokenizer(), "xq",
+                                 {.chunkTokens = 32, .maxChunks = 3, .dataset = "short.txt"},
+                                 run.job());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "short.txt: has 2 tokens, and one chunk needs 32.");
+  run.control().cancel();
+  const auto cancelled = calibrate(run.reference(), run.tokenizer(), plainText(),
+                                   {.chunkTokens = 32, .maxChunks = 3, .dataset = ""}, run.job());
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().code, ErrorCode::Cancelled);
+}
+
+TEST(Calibration, SavedFileIsReadBackToTheLastBit) {
+  const TempDir folder;
+  const Calibration saved = sample();
+  ASSERT_TRUE(saveCalibration(saved, folder / "stats.gguf"));
+  const auto loaded = loadCalibration(folder / "stats.gguf");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->hash, saved.hash);
+  EXPECT_EQ(loaded->dataset, saved.dataset);
+  EXPECT_EQ(loaded->chunks, 3U);
+  EXPECT_EQ(loaded->chunkTokens, 32U);
+  ASSERT_EQ(loaded->tensors.size(), 3U);
+  for (const auto& [name, statistics] : saved.tensors) {
+    EXPECT_EQ(loaded->tensors.at(name).sumSquares, statistics.sumSquares);
+    EXPECT_EQ(loaded->tensors.at(name).tokens, statistics.tokens);
+  }
+}
+
+TEST(Calibration, HashFollowsTheNumbersAlone) {
+  Calibration calibration = sample();
+  calibration.dataset = "other";
+  EXPECT_EQ(hashOf(calibration), sample().hash);
+  calibration.tensors["blk.0.ffn_up.weight"].sumSquares[1] *= 2;
+  EXPECT_NE(hashOf(calibration), sample().hash);
+}
+
+TEST(Calibration, FileIsAnImatrixToThePythonReader) {
+  if (std::system("python3 -c 'import gguf' > /dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "needs the Python package gguf";
+  }
+  const TempDir folder;
+  ASSERT_TRUE(saveCalibration(sample(), folder / "stats.gguf"));
+  test::writeFile(folder / "read.py", R"(
+import sys, gguf
+reader = gguf.GGUFReader(sys.argv[1])
+field = lambda key: reader.get_field(key).contents()
+assert field('general.type') == 'imatrix'
+assert field('imatrix.datasets') == ['Märchen.txt']
+assert field('imatrix.chunk_count') == 3 and field('imatrix.chunk_size') == 32
+tensors = {t.name: t for t in reader.tensors}
+assert len(tensors) == 6
+sums = tensors['blk.0.ffn_up.weight.in_sum2']
+counts = tensors['blk.0.ffn_up.weight.counts']
+assert list(sums.shape) == [3, 1] and list(counts.shape) == [1, 1]
+assert abs(sums.data.ravel()[0] - 0.5) < 1e-9 and sums.data.ravel()[2] == 3e8
+assert counts.data.ravel()[0] == 96
+)");
+  const std::string command = "PYTHONUTF8=1 python3 " + (folder / "read.py").string() + " " +
+                              (folder / "stats.gguf").string();
+  EXPECT_EQ(std::system(command.c_str()), 0);
+}
+
+template <typename T>
+void put(std::string& bytes, T value) {
+  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// One entry of llama.cpp's older format: mean of squares × calls.
+std::string olderFile() {
+  std::string bytes;
+  put<int32_t>(bytes, 1);
+  const std::string name = "blk.0.ffn_up.weight";
+  put(bytes, int32_t(name.size()));
+  bytes += name;
+  put<int32_t>(bytes, 4);
+  put<int32_t>(bytes, 2);
+  put<float>(bytes, 8);
+  put<float>(bytes, 20);
+  put<int32_t>(bytes, 9);
+  put<int32_t>(bytes, 5);
+  return bytes + "a.txt";
+}
+
+TEST(Calibration, OlderFormatGivesTheSameImportance) {
+  const TempDir folder;
+  test::writeFile(folder / "old.dat", olderFile());
+  const auto loaded = loadCalibration(folder / "old.dat");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->find("blk.0.ffn_up.weight")->importance(), (std::vector<float>{2, 5}));
+  EXPECT_EQ(loaded->dataset, "a.txt");
+  EXPECT_EQ(loaded->chunks, 9U);
+}
+
+TEST(Calibration, DamagedFilesAreErrorsThatNameThem) {
+  const TempDir folder;
+  const auto refused = [&](const std::string& bytes) {
+    test::writeFile(folder / "bad.bin", bytes);
+    const auto loaded = loadCalibration(folder / "bad.bin");
+    if (loaded) return std::string();
+    EXPECT_NE(loaded.error().message.find("bad.bin"), std::string::npos);
+    return loaded.error().message;
+  };
+  const std::string old = olderFile();
+  for (size_t length = 0; length + 13 < old.size(); ++length) {
+    EXPECT_NE(refused(old.substr(0, length)), "") << length;
+  }
+  ASSERT_TRUE(saveCalibration(sample(), folder / "good.gguf"));
+  const std::string good = test::readFile(folder / "good.gguf");
+  for (size_t length = 0; length < good.size() - 32; length += 5) {
+    EXPECT_NE(refused(good.substr(0, length)), "") << length;
+  }
+  std::string other = good;
+  other.replace(other.find("imatrix", 40), 7, "imatrox");
+  EXPECT_NE(refused(other).find("general.type is \"imatrox\""), std::string::npos);
+  other = good;
+  other.replace(other.find("ffn_up.weight.counts"), 20, "ffn_up.weight.c0unts");
+  EXPECT_NE(refused(other).find("blk.0.ffn_up.weight: has .in_sum2 but no .counts"),
+            std::string::npos);
+  // The sums of ffn_up: 0.5, 1e-20, 3e8.
+  other = good;
+  const float half = 0.5F;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(other.data() + other.rfind(std::string(reinterpret_cast<const char*>(&half), 4)),
+              &nan, 4);
+  EXPECT_NE(refused(other).find("which no sum of squares can be"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bitloom
