@@ -98,9 +98,6 @@ void LoomPage::connectDocument() {
   });
   connect(&m_document, &Document::runsChanged, &m_paretoTimer, qOverload<>(&QTimer::start));
   connect(&m_paretoTimer, &QTimer::timeout, this, &LoomPage::computePareto);
-  connect(&m_document, &Document::failed, this, [this](const QString& what, const QString& why) {
-    notice(tr("%1: %2").arg(what, why), /*failure=*/true);
-  });
 }
 
 // --- showing ---------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ class QVBoxLayout;
 namespace bitloom {
 
 class BudgetPanel;
-class FirstHint;
 class HeatmapView;
 class LoomActions;
 class LoomSelection;
@@ -50,8 +49,6 @@ class LoomPage : public QWidget {
   void chatRequested();
 
  protected:
-  void resizeEvent(QResizeEvent* event) override;
-  void showEvent(QShowEvent* event) override;
   void changeEvent(QEvent* event) override;
 
  private:
@@ -72,7 +69,6 @@ class LoomPage : public QWidget {
   void showProbe();
   void showStatus();
   void showHoldTotal();
-  void placeHint();
   void notice(const QString& message, bool failure);
   QString describe(size_t tensor) const;  // a cell, for tooltip and screen readers
   const Cell* cellOf(size_t tensor) const;
@@ -109,7 +105,6 @@ class LoomPage : public QWidget {
   FaderBank* m_faders = nullptr;
   QCheckBox* m_hold = nullptr;
   PlanTableView* m_tableView = nullptr;
-  QWidget* m_tableCard = nullptr;
   BudgetPanel* m_budget = nullptr;
   ParetoChart* m_chart = nullptr;
   QLabel* m_probeText = nullptr;
@@ -119,7 +114,6 @@ class LoomPage : public QWidget {
   QLabel* m_tieNote = nullptr;
   QPushButton* m_quantize = nullptr;
   QPushButton* m_chat = nullptr;
-  FirstHint* m_hint = nullptr;
 };
 
 }  // namespace bitloom

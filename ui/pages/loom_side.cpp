@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The Loom page's layout, and what its right side says about damage: chart, probe, words.
 #include <QCheckBox>
+#include <QEvent>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QPushButton>
-#include <QResizeEvent>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,6 @@
 #include "ui/theme.h"
 #include "ui/widgets/budget_panel.h"
 #include "ui/widgets/card.h"
-#include "ui/widgets/first_hint.h"
 #include "ui/widgets/heatmap_view.h"
 #include "ui/widgets/pareto_chart.h"
 #include "ui/widgets/plan_table_view.h"
@@ -42,8 +41,6 @@ void LoomPage::build() {
   row->setSpacing(kMargin);
   row->addWidget(buildLeft(), 1);
   row->addWidget(buildSide());
-  m_hint = new FirstHint(this);
-  m_hint->setVisible(!FirstHint::isDismissed());
 }
 
 QWidget* LoomPage::buildLeft() {
@@ -56,8 +53,7 @@ QWidget* LoomPage::buildLeft() {
   column->addWidget(m_scan);
   column->addWidget(buildHeatmapCard(), 8);
   column->addWidget(buildFaderCard(), 6);
-  m_tableCard = buildTableCard();
-  column->addWidget(m_tableCard, 7);
+  column->addWidget(buildTableCard(), 7);
   return left;
 }
 
@@ -164,27 +160,6 @@ QWidget* LoomPage::buildSide() {
   buttons->addWidget(m_chat, 1);
   body->addLayout(buttons);
   return card;
-}
-
-void LoomPage::placeHint() {
-  if (!m_hint || !m_hint->isVisible()) return;
-  const QPoint corner = m_tableCard->mapTo(this, QPoint(0, 0));
-  const int width = std::min(m_tableCard->width() - 2 * kMargin, 680);
-  const int height = m_hint->layout()->heightForWidth(width);
-  const int wanted = height > 0 ? height : m_hint->sizeHint().height();
-  m_hint->setGeometry(corner.x() + (m_tableCard->width() - width) / 2,
-                      corner.y() + m_tableCard->height() - wanted - kGap, width, wanted);
-  m_hint->raise();
-}
-
-void LoomPage::resizeEvent(QResizeEvent* event) {
-  QWidget::resizeEvent(event);
-  QTimer::singleShot(0, this, &LoomPage::placeHint);  // after the cards took their places
-}
-
-void LoomPage::showEvent(QShowEvent* event) {
-  QWidget::showEvent(event);
-  QTimer::singleShot(0, this, &LoomPage::placeHint);
 }
 
 void LoomPage::changeEvent(QEvent* event) {
