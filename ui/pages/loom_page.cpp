@@ -201,7 +201,7 @@ void LoomPage::showStatus() {
   if (!tensors.empty() && m_document.isOpen()) {
     uint64_t bytes = 0;
     for (const size_t tensor : tensors) bytes += m_document.plan().tensors[tensor].bytes;
-    QString where = tr("%n tensor(s)", nullptr, int(tensors.size()));
+    QString where = tensors.size() == 1 ? tr("1 tensor") : tr("%1 tensors").arg(tensors.size());
     for (int column = 0; column < m_grid.columns(); ++column) {
       const auto all = m_grid.column(column);
       if (all.size() != tensors.size() || !m_selection->containsAll(all)) continue;
@@ -287,7 +287,7 @@ QStringList LoomPage::bubble(const FaderLevels& levels) const {
   const Plan& after = m_document.plan();
   const auto tensors = m_grid.column(m_faders->dragColumn());
   QString where = columnName(m_grid, m_faders->dragColumn());
-  if (levels.size() > 1) where = tr("%n column(s)", nullptr, int(levels.size()));
+  if (levels.size() > 1) where = tr("%1 columns").arg(levels.size());
   const QString was = QString::number(meanBits(m_document.model(), *m_dragged, tensors), 'f', 3);
   const QString is = formatBpw(meanBits(m_document.model(), after, tensors));
   QString second = signedSize(after.fileBytes, m_dragged->fileBytes);
@@ -308,7 +308,7 @@ void LoomPage::dropFaders(const FaderLevels& levels) {
   std::vector<size_t> moved;
   Recipe recipe = faderRecipe(levels, &moved);
   const QString where = levels.size() == 1 ? columnName(m_grid, levels.begin()->first)
-                                           : tr("%n column(s)", nullptr, int(levels.size()));
+                                           : tr("%1 columns").arg(levels.size());
   if (moved.empty()) return m_document.cancelPreview();
   if (m_hold->isChecked() && m_hold->isEnabled()) {
     auto held = holdTotal(m_document, recipe, moved, before);

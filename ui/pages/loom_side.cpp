@@ -99,8 +99,6 @@ QWidget* LoomPage::buildFaderCard() {
   auto* card = new Card({}, this);
   card->body()->setContentsMargins(12, 8, 0, 8);
   card->body()->setSpacing(4);
-  auto* title = makeLabel(tr("bits per weight"), "faint");
-  card->body()->addWidget(title);
   m_faders = new FaderBank(*m_selection, card);
   card->body()->addWidget(m_faders, 1);
   auto* row = new QHBoxLayout;
@@ -192,7 +190,8 @@ void LoomPage::showDamage() {
     if (damage.kind != Kind::Measured) words += tr(" Predicted.");
     m_words->setText(words);
   } else {
-    m_words->setText(m_document.isOpen() ? tr("ΔKLD: %1").arg(damage.note) : QString());
+    const QString why = damage.kind == Kind::Measuring ? tr("measuring") : damage.note;
+    m_words->setText(m_document.isOpen() ? tr("ΔKLD: %1").arg(why) : QString());
   }
   m_words->setToolTip(tr("Uniform codecs are compared by the sum of their measured cells."));
   m_tieNote->setVisible(known && !m_pareto.uniform.empty());

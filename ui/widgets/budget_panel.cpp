@@ -173,9 +173,10 @@ void BudgetPanel::buildContext() {
   m_context = new QComboBox(this);
   m_context->setObjectName("contextCombo");
   m_context->setAccessibleName(tr("Context length"));
+  m_context->setToolTip(tr("Tokens of context that the key-value cache has room for"));
   m_cache = makeLabel({}, "faint");
   m_cache->setObjectName("cacheLabel");
-  row->addWidget(makeLabel(tr("with KV cache at"), "faint"));
+  row->addWidget(makeLabel(tr("context"), "faint"));
   row->addWidget(m_context);
   row->addWidget(m_cache);
   row->addStretch();
@@ -250,8 +251,8 @@ void BudgetPanel::updateChips() {
   if (!m_document.isOpen()) return;
   const uint64_t cache = cacheBytes();
   const uint64_t file = m_document.plan().fileBytes;
-  m_cache->setText(m_document.canInfer() ? tr("tokens: %1").arg(formatGB(cache))
-                                         : tr("not known: cannot run this model"));
+  m_cache->setText(m_document.canInfer() ? tr("KV cache f16: %1").arg(formatGB(cache))
+                                         : tr("KV cache: not known"));
   for (FitChip* chip : m_chips) {
     chip->setFits(file + cache <= chip->budget(),
                   tr("%1 plan + %2 KV cache = %3. Click to solve for this budget.")

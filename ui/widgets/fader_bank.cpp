@@ -20,7 +20,7 @@ namespace bitloom {
 namespace {
 
 constexpr double kCap = 4;         // thickness of a bar's top
-constexpr double kHeadroom = 20;   // for the lock above a full bar
+constexpr double kHeadroom = 26;   // for the lock above a full bar
 
 }  // namespace
 
@@ -113,13 +113,16 @@ void FaderBank::drawScale(QPainter& painter) const {
   const LoomColumns columns(*this, m_grid);
   painter.setFont(smallFont(*this));
   const QFontMetricsF metrics(painter.font());
+  painter.setPen(theme().faint);
+  painter.drawText(QPointF(0, metrics.ascent()), tr("bits per weight"));
   double last = height() + metrics.height();
   std::vector<double> ticks;
   for (const Codec* rung : m_ladder) ticks.push_back(rung->bits);
   if (!ticks.empty() && highBits() > ticks.back()) ticks.push_back(highBits());
   for (const double bits : ticks) {
     const double y = yOf(bits);
-    if (last - y < metrics.height() * 1.35) continue;
+    if (last - y < metrics.height() * 1.2) continue;
+    if (y - metrics.height() / 2 < kHeadroom - 4 && y > kHeadroom + 1) continue;
     last = y;
     QColor line = theme().border;
     painter.setPen(QPen(line, 1));

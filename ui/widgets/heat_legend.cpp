@@ -56,7 +56,7 @@ void HeatLegend::paintEvent(QPaintEvent*) {
   painter.fillRect(ramp, gradient);
   const QRectF ends(word, line + 2, ramp.width(), line);
   if (!m_range) {
-    painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, tr("nothing measured yet"));
+    painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, tr("no cells yet"));
     return;
   }
   painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, shortNumber(m_range->first));

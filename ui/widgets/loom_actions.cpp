@@ -30,7 +30,7 @@ void LoomActions::watch(QWidget* widget) { widget->installEventFilter(this); }
 
 QString LoomActions::selectionName() const {
   const auto tensors = m_selection.list();
-  if (tensors.size() != 1) return tr("%n tensor(s)", nullptr, int(tensors.size()));
+  if (tensors.size() != 1) return tr("%1 tensors").arg(tensors.size());
   return QString::fromStdString(m_document.model().tensors()[tensors.front()].name);
 }
 

@@ -112,6 +112,8 @@ void ParetoChart::rescale() {
   m_sizes->setRange(std::max(0.0, low - room) / m_unit, (high + room) / m_unit);
   m_sizes->setLabelFormat(m_unit == 1e9 ? tr("%.1f GB") : tr("%.0f MB"));
   m_damages->setRange(least / 1.5, most * 1.6);
+  m_sizes->setVisible(any);
+  m_damages->setVisible(any);
   const auto inside = [&](double damage) { return damage >= least; };
 
   QList<QPointF> curve, uniform, saved, dot;

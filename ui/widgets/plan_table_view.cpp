@@ -175,7 +175,7 @@ void PlanTableView::placeColumns() {
   const int codec = wide("requested ▾");
   const int bytes = wide("999 MB");
   const int damage = wide("0.00000 ± 0.00000");
-  const int pin = wide("pin");
+  const int pin = wide("pin ▾");
   const int taken = name + 2 * codec + bytes + damage + pin;
   const int why = std::max(60, viewport()->width() - taken);
   const int widths[] = {name, codec, codec, why, bytes, damage, pin};

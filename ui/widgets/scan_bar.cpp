@@ -63,13 +63,17 @@ void ScanBar::build() {
   m_metric->setObjectName("metricCombo");
   for (const Metric* metric : metrics()) {
     const QString kind = metric->measured ? tr("measured") : tr("proxy");
-    m_metric->addItem(tr("%1 (%2)").arg(text(metric->title), kind), text(metric->name));
+    QString title = text(metric->title);
+    if (!title.contains(kind)) title = tr("%1 (%2)").arg(title, kind);
+    m_metric->addItem(title, text(metric->name));
     m_metric->setItemData(m_metric->count() - 1, text(metric->summary), Qt::ToolTipRole);
   }
   m_codec = new QComboBox(this);
   m_codec->setObjectName("codecCombo");
   m_text = new QComboBox(this);
   m_text->setObjectName("textCombo");
+  m_text->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+  m_text->setMaximumWidth(fontMetrics().averageCharWidth() * 26);
   m_scan = makeButton(tr("Scan"), "scanButton", Rank::Primary, this);
   m_stop = makeButton(tr("Stop"), "stopScanButton", Rank::Link, this);
   m_stop->setToolTip(tr("What is measured is kept; Scan goes on from there."));
@@ -192,7 +196,7 @@ QString ScanBar::duration(size_t cells) const {
   if (item && item->measured && probe > 0) {
     return tr("%1 at most").arg(formatDuration(probe * double(cells)));
   }
-  return tr("minutes known after the first cells");
+  return tr("minutes shown after the first cells");
 }
 
 QString ScanBar::costText() const {
@@ -210,8 +214,10 @@ QString ScanBar::costText() const {
     return tr("preparing the scan");
   }
   if (m_missing == 0 || !item) return {};
-  return tr("Scan: %1 cells at %n codec(s), %2.", nullptr, m_codec->count())
-      .arg(formatGrouped(m_missing), duration(m_missing));
+  return tr("Scan: %1 cells (weights × %2 codecs), %3.")
+      .arg(formatGrouped(m_missing))
+      .arg(m_codec->count())
+      .arg(duration(m_missing));
 }
 
 QString ScanBar::cheaperText() const {
