@@ -1,2 +1,41 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-int main() { return 2; }
+#include "app/cli/verbs.h"
+
+using namespace bitloom;
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Fits a language model into a memory budget: scan, solve, quantize, prove, chat, export.\n"
+      "MODEL is a path to a GGUF file, or `builtin`.",
+      "bitloom-cli");
+  app.set_version_flag("--version", "bitloom-cli " BITLOOM_VERSION);
+  app.require_subcommand(1);
+  cli::Console console;
+  const std::vector<cli::Verb> verbs = {
+      cli::addDemo(app, console),      cli::addInspect(app, console),
+      cli::addTokenize(app, console),  cli::addCalibrate(app, console),
+      cli::addScan(app, console),      cli::addPlan(app, console),
+      cli::addQuantize(app, console),  cli::addEval(app, console),
+      cli::addLogits(app, console),    cli::addChat(app, console),
+      cli::addExport(app, console),    cli::addRuns(app, console),
+      cli::addBench(app, console),     cli::addDoctor(app, console),
+      cli::addList(app, console)};
+  for (const cli::Verb& verb : verbs) console.addOptions(*verb.app);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? cli::kDone : cli::kUsage;
+  }
+
+  for (const cli::Verb& verb : verbs) {
+    if (!verb.app->parsed()) continue;
+    if (auto ok = console.check(); !ok) return cli::report(ok.error());
+    try {
+      if (auto ok = verb.run(); !ok) return cli::report(ok.error());
+    } catch (const std::exception& error) {
+      return cli::report({ErrorCode::OutOfMemory, std::string(error.what()) + "."});
+    }
+  }
+  return cli::kDone;
+}

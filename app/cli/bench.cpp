@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// bench: how fast this machine runs a model, and how long a drag takes to be measured.
+#include <algorithm>
+#include <chrono>
+
+#include "app/cli/inputs.h"
+#include "app/cli/verbs.h"
+#include "core/inference/session.h"
+#include "core/machine.h"
+#include "core/method.h"
+
+namespace bitloom::cli {
+namespace {
+
+struct Row {
+  std::string name;
+  double value;
+  std::string unit;
+};
+
+double secondsSince(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Tokens per second of a 512-token prompt and of 32 single tokens after it.
+Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobContext& job) {
+  const uint32_t prompt = std::min(480u, engine.variant->graph().contextLength - 32);
+  std::vector<TokenId> tokens(prompt);
+  for (uint32_t i = 0; i < prompt; ++i) {
+    tokens[i] = TokenId((i * 7919u) % engine.variant->graph().vocabulary);
+  }
+  TRY(auto warm, Session::create(*engine.variant, {.contextLength = prompt + 32}));
+  TRY(warm.eval(std::span(tokens).first(8), job));
+  TRY(auto session, Session::create(*engine.variant, {.contextLength = prompt + 32}));
+  auto begin = std::chrono::steady_clock::now();
+  TRY(session.eval(tokens, job));
+  rows.push_back({strCat("prefill_", prompt), prompt / secondsSince(begin), "tokens/s"});
+  begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 32; ++i) TRY(session.eval(std::span(tokens).subspan(size_t(i), 1), job));
+  rows.push_back({"decode", 32 / secondsSince(begin), "tokens/s"});
+  return {};
+}
+
+// One drag: the tensors of a block to TQ3_1S, measured on 512 probe tokens. First with an empty
+// cache (the block is encoded), then back and forth (cache hits).
+Result<void> benchLive(const Engine& engine, std::vector<Row>& rows, JobContext& job) {
+  const ProbeOptions options;
+  std::vector<TokenId> tokens(size_t(options.sequences) * options.tokens);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    tokens[i] = TokenId((i * 7919u) % engine.variant->graph().vocabulary);
+  }
+  TRY(auto loop, LiveLoop::create(*engine.variant, tokens, options, job));
+  TRY(auto variant, Variant::create(engine.model, *engine.cache));
+  TRY(loop->measure(variant, job));
+  const Graph& graph = engine.variant->graph();
+  const Codec* codec = findCodec("tq3_1s");
+  const std::pair<int, const char*> places[] = {{0, "first"}, {int(graph.blocks) / 2, "middle"},
+                                                {int(graph.blocks) - 1, "last"}};
+  for (const auto& [block, place] : places) {
+    for (const char* state : {"encoding", "cached"}) {
+      for (size_t t = 0; t < graph.parts.size(); ++t) {
+        const Tensor& tensor = engine.model->tensors()[t];
+        if (graph.parts[t].block == block && isQuantizable(tensor)) {
+          variant.setTensor(t, effectiveCodec(codec, tensor.rowLength()), findMethod("nearest"));
+        }
+      }
+      const auto begin = std::chrono::steady_clock::now();
+      TRY(loop->measure(variant, job));
+      rows.push_back({strCat("live_", place, "_block_", state), 1000 * secondsSince(begin), "ms"});
+      for (size_t t = 0; t < graph.parts.size(); ++t) variant.setTensor(t, nullptr);
+      TRY(loop->measure(variant, job));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Verb addBench(CLI::App& app, Console& console) {
+  auto* verb = app.add_subcommand("bench", "Measure speed on this machine");
+  struct Arguments {
+    std::string model = "builtin";
+    bool live = false;
+  };
+  auto args = std::make_shared<Arguments>();
+  verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->capture_default_str();
+  verb->add_flag("--live", args->live, "The live loop: one block dragged to TQ3_1S");
+  return {verb, [&console, args]() -> Result<void> {
+            TRY(auto engine, openEngine(args->model, false));
+            std::vector<Row> rows;
+            TRY(console.run<int>("Bench", JobPriority::Chat, [&](JobContext& job) -> Result<int> {
+              TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, rows, job));
+              return 0;
+            }));
+            Json list = Json::array();
+            std::vector<std::vector<std::string>> lines = {{"name", "value", "unit"}};
+            for (const Row& row : rows) {
+              list.push_back({{"name", row.name}, {"value", row.value}, {"unit", row.unit}});
+              lines.push_back({row.name, fixed(row.value, 1), row.unit});
+            }
+            const Machine machine = inspectMachine();
+            console.print({{"cpu", machine.cpu},
+                           {"target", machine.target},
+                           {"threads", console.workers().threads()},
+                           {"rows", list}},
+                          table(lines));
+            return {};
+          }};
+}
+
+}  // namespace bitloom::cli

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// plan, quantize, export: from a budget to a file.
+#include "app/cli/inputs.h"
+#include "app/cli/verbs.h"
+#include "core/allocator.h"
+#include "core/architecture.h"
+#include "core/exporter.h"
+
+namespace bitloom::cli {
+namespace {
+
+struct PlanArguments {
+  std::string model, recipe, size, codec, scan, allocator = "knapsack", output, profile = "thetom";
+  double bpw = 0;
+  std::vector<std::string> pins;
+  bool fuse = false;
+};
+
+// Cells from a file, or those that the store has for this model's kld.
+Result<Sensitivity> openCells(Console& console, const PlanArguments& args, const Model& model) {
+  if (!args.scan.empty()) {
+    TRY(auto sensitivity, loadSensitivity(args.scan));
+    if (!sensitivity.fingerprint.empty() && sensitivity.fingerprint != model.fingerprint()) {
+      return makeError(ErrorCode::InvalidArgument, args.scan, ": was measured on another model than ",
+                       model.path().filename().string(), ".");
+    }
+    return sensitivity;
+  }
+  TRY(auto store, console.openStore());
+  TRY(auto runs, store.runs(model.fingerprint()));
+  for (const Run& run : runs) {
+    if (run.kind != RunKind::Scan) continue;
+    TRY(auto cells, store.cells(run.id));
+    if (cells.metric == "kld" && !cells.cells.empty()) return cells;
+  }
+  return makeError(ErrorCode::NotFound, model.path().filename().string(),
+                   ": has no scan yet; run `bitloom-cli scan` first, or name one by --scan.");
+}
+
+// Candidates: every codec for which the scan has cells.
+std::vector<const Codec*> codecsOf(const Sensitivity& sensitivity) {
+  std::vector<const Codec*> result;
+  for (const Codec* codec : codecs()) {
+    for (const Cell& cell : sensitivity.cells) {
+      if (cell.codec == codec->name) {
+        result.push_back(codec);
+        break;
+      }
+    }
+  }
+  return result;
+}
+
+Result<uint64_t> targetBytes(const PlanArguments& args, const Model& model,
+                             const AllocationRequest& request, const Graph& graph) {
+  if (!args.size.empty()) return parseSize(args.size);
+  // Bits per weight count tensor bytes; the header comes on top and depends on no choice.
+  TRY(auto range, reachableSizes(model, graph, request));
+  (void)range;
+  TRY(auto plan, resolve(uniformRecipe(*request.codecs.front()), model));
+  const uint64_t header = plan.fileBytes - plan.tensorBytes;
+  return header + uint64_t(args.bpw / 8 * double(model.weights()));
+}
+
+Result<Solution> solveBudget(Console& console, const PlanArguments& args, const Model& model) {
+  TRY(auto sensitivity, openCells(console, args, model));
+  TRY(auto graph, buildGraph(model));
+  AllocationRequest request{.codecs = codecsOf(sensitivity), .fuseGroups = args.fuse,
+                            .allocator = args.allocator, .profile = args.profile};
+  TRY(request.pins, parsePins(args.pins));
+  TRY(request.fileBytes, targetBytes(args, model, request, graph));
+  return console.run<Solution>("Solve", JobPriority::Probe, [&](JobContext& job) {
+    return solve(model, graph, sensitivity, request, job);
+  });
+}
+
+Result<void> runPlan(Console& console, const PlanArguments& args) {
+  TRY(auto model, openModel(args.model));
+  Recipe recipe;
+  Json predicted;
+  if (!args.recipe.empty() || !args.codec.empty()) {
+    TRY(recipe, openRecipe(args.recipe, args.codec));
+    TRY(auto pins, parsePins(args.pins));
+    for (const auto& [pattern, codec] : pins) {
+      recipe.rules.push_back({.pattern = pattern, .codec = codec, .why = "pinned", .pinned = true});
+    }
+  } else {
+    TRY(auto solution, solveBudget(console, args, *model));
+    recipe = solution.recipe;
+    predicted = {{"kld", solution.predicted}, {"error", solution.predictedError}};
+  }
+  TRY(auto plan, resolve(recipe, *model));
+  if (!args.output.empty()) TRY(saveRecipe(recipe, args.output));
+  Json result = toJson(plan, *model);
+  if (!predicted.is_null()) result["predicted"] = predicted;
+  std::string text = planTable(plan, *model);
+  if (!predicted.is_null()) {
+    text += strCat("predicted KLD ", significant(predicted["kld"].get<double>()), " ± ",
+                   significant(predicted["error"].get<double>(), 2), " (sum of single-tensor cells)\n");
+  }
+  console.print(result, text);
+  return {};
+}
+
+Json summaryJson(const QuantizeSummary& summary, const Model& model) {
+  Json result = {{"output", summary.path.string()},
+                 {"bytes", summary.bytes},
+                 {"bpw", summary.bitsPerWeight},
+                 {"seconds", summary.seconds}};
+  result["tensors"] = toJson(summary.plan, model)["tensors"];
+  return result;
+}
+
+Result<void> storeRun(Console& console, RunKind kind, const Model& model, const Recipe& recipe,
+                      const QuantizeSummary& summary) {
+  TRY(auto store, console.openStore());
+  Json figures = summaryJson(summary, model);
+  figures.erase("tensors");
+  TRY(store.add({.kind = kind, .model = model.name(), .fingerprint = model.fingerprint(),
+                 .title = recipe.name.empty() ? summary.path.filename().string() : recipe.name,
+                 .state = "done", .recipeJson = toJson(recipe), .planHash = summary.plan.hash,
+                 .bytes = summary.bytes, .bitsPerWeight = summary.bitsPerWeight,
+                 .path = std::filesystem::absolute(summary.path).string(),
+                 .resultJson = figures.dump()}));
+  return {};
+}
+
+Result<std::optional<Calibration>> openCalibration(const std::string& path) {
+  if (path.empty()) return std::optional<Calibration>();
+  TRY(auto calibration, loadCalibration(path));
+  return std::optional<Calibration>(std::move(calibration));
+}
+
+}  // namespace
+
+Verb addPlan(CLI::App& app, Console& console) {
+  auto* verb = app.add_subcommand("plan", "Turn a recipe, a codec or a budget into a plan");
+  auto args = std::make_shared<PlanArguments>();
+  verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->required();
+  auto* what = verb->add_option_group("what");
+  what->add_option("--recipe", args->recipe, "A recipe file");
+  what->add_option("--size", args->size, "Size of the final file: 96MiB, 2.9GB");
+  what->add_option("--bpw", args->bpw, "Bits per weight over all tensors")->check(CLI::PositiveNumber);
+  what->add_option("--codec", args->codec, "One codec for every 2-D weight");
+  what->require_option(1);
+  verb->add_option("--scan", args->scan, "Cells from `scan -o` (default: the store's)");
+  verb->add_option("--allocator", args->allocator, "How the budget is spent")->capture_default_str();
+  verb->add_option("--pin", args->pins, "GLOB=codec; repeatable");
+  verb->add_flag("--fuse", args->fuse, "One codec each for q/k/v and for gate/up of a block");
+  verb->add_option("-o,--output", args->output, "Write the recipe");
+  return {verb, [&console, args] { return runPlan(console, *args); }};
+}
+
+Verb addQuantize(CLI::App& app, Console& console) {
+  auto* verb = app.add_subcommand("quantize", "Write a model through a recipe");
+  struct Arguments {
+    std::string model, recipe, codec, calibration, output;
+    bool resume = false;
+  };
+  auto args = std::make_shared<Arguments>();
+  verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->required();
+  auto* what = verb->add_option_group("what");
+  what->add_option("--recipe", args->recipe, "A recipe file");
+  what->add_option("--codec", args->codec, "One codec for every 2-D weight");
+  what->require_option(1);
+  verb->add_option("--calibration", args->calibration, "What `calibrate` wrote, or an imatrix GGUF");
+  verb->add_flag("--resume", args->resume, "Go on from an interrupted run's .part file");
+  verb->add_option("-o,--output", args->output, "GGUF file to write")->required();
+  return {verb, [&console, args]() -> Result<void> {
+            TRY(auto model, openModel(args->model));
+            TRY(auto recipe, openRecipe(args->recipe, args->codec));
+            TRY(auto plan, resolve(recipe, *model));
+            TRY(auto calibration, openCalibration(args->calibration));
+            TRY(auto summary,
+                console.run<QuantizeSummary>("Quantize", JobPriority::Quantize, [&](JobContext& job) {
+                  return quantize(*model, plan, calibration ? &*calibration : nullptr, args->output,
+                                  {.resume = args->resume}, job);
+                }));
+            TRY(storeRun(console, RunKind::Quantize, *model, recipe, summary));
+            console.print(summaryJson(summary, *model),
+                          planTable(summary.plan, *model) +
+                              strCat(args->output, ": written and verified in ",
+                                     fixed(summary.seconds, 1), " s\n"));
+            return {};
+          }};
+}
+
+Verb addExport(CLI::App& app, Console& console) {
+  auto* verb = app.add_subcommand("export", "Write a file that a given runtime loads");
+  struct Arguments {
+    std::string model, recipe, format, calibration, output;
+  };
+  auto args = std::make_shared<Arguments>();
+  verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->required();
+  verb->add_option("--recipe", args->recipe, "A recipe file")->required();
+  verb->add_option("--format", args->format, "`bitloom-cli list exporters` names them")->required();
+  verb->add_option("--calibration", args->calibration, "What `calibrate` wrote");
+  verb->add_option("-o,--output", args->output, "File to write")->required();
+  return {verb, [&console, args]() -> Result<void> {
+            const Exporter* exporter = findExporter(args->format);
+            if (exporter == nullptr) {
+              return makeError(ErrorCode::InvalidArgument, "There is no export format \"", args->format,
+                               "\"; `bitloom-cli list exporters` names them.");
+            }
+            TRY(auto model, openModel(args->model));
+            TRY(auto recipe, loadRecipe(args->recipe));
+            TRY(auto check, exporter->check(recipe, *model));
+            for (const std::string& line : check.loads) console.note("loads: " + line);
+            for (const std::string& line : check.refuses) console.note("does not load: " + line);
+            for (const std::string& line : check.changes) console.note("changed: " + line);
+            TRY(auto calibration, openCalibration(args->calibration));
+            TRY(auto summary,
+                console.run<QuantizeSummary>("Export", JobPriority::Quantize, [&](JobContext& job) {
+                  return exporter->write(check, *model, calibration ? &*calibration : nullptr,
+                                         args->output, job);
+                }));
+            TRY(storeRun(console, RunKind::Export, *model, check.recipe, summary));
+            std::string command = check.command;
+            if (const size_t at = command.find("%f"); at != std::string::npos) {
+              command.replace(at, 2, args->output);
+            }
+            Json result = summaryJson(summary, *model);
+            result["loads"] = check.loads;
+            result["refuses"] = check.refuses;
+            result["changes"] = check.changes;
+            result["command"] = command;
+            console.print(result, strCat(args->output, ": ", grouped(summary.bytes),
+                                         " bytes, verified\nrun it: ", command));
+            return {};
+          }};
+}
+
+}  // namespace bitloom::cli

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// calibrate and scan: what a model's tensors see, and how much each suffers.
+#include "app/cli/inputs.h"
+#include "app/cli/verbs.h"
+#include "core/calibration.h"
+#include "core/scan.h"
+
+namespace bitloom::cli {
+namespace {
+
+std::string scanText(const Sensitivity& sensitivity) {
+  std::vector<std::vector<std::string>> rows = {{"tensor", "codec", sensitivity.metric, "error", "bytes"}};
+  for (const Cell& cell : sensitivity.cells) {
+    rows.push_back({cell.tensor, cell.codec, significant(cell.value, 4),
+                    cell.error > 0 ? significant(cell.error, 2) : "-", grouped(cell.bytes)});
+  }
+  return table(rows);
+}
+
+}  // namespace
+
+Verb addCalibrate(CLI::App& app, Console& console) {
+  auto* verb = app.add_subcommand("calibrate", "Gather Σx² of every linear op's input (an imatrix)");
+  struct Arguments {
+    std::string model, text, output;
+    CalibrateOptions options;
+  };
+  auto args = std::make_shared<Arguments>();
+  verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->required();
+  verb->add_option("--text", args->text, "Calibration text (default: the built-in one)");
+  verb->add_option("--chunks", args->options.maxChunks, "Chunks at most")->capture_default_str();
+  verb->add_option("--ctx", args->options.chunkTokens, "Tokens of a chunk")->capture_default_str();
+  verb->add_option("-o,--output", args->output, "GGUF file to write; llama.cpp reads it too")->required();
+  return {verb, [&console, args]() -> Result<void> {
+            TRY(auto engine, openEngine(args->model, true));
+            TRY(auto text, openText(args->text, BuiltinText::Calibration));
+            args->options.dataset = text.name;
+            TRY(auto calibration,
+                console.run<Calibration>("Calibrate", JobPriority::Scan, [&](JobContext& job) {
+                  return calibrate(*engine.variant, *engine.tokenizer, text.bytes, args->options, job);
+                }));
+            TRY(saveCalibration(calibration, args->output));
+            console.print({{"output", args->output},
+                           {"tensors", calibration.tensors.size()},
+                           {"chunks", calibration.chunks},
+                           {"tokens", uint64_t(calibration.chunks) * calibration.chunkTokens}},
+                          strCat(args->output, ": ", calibration.tensors.size(), " tensors, ",
+                                 calibration.chunks, " chunks of ", calibration.chunkTokens, " tokens"));
+            return {};
+          }};
+}
+
+Verb addScan(CLI::App& app, Console& console) {
+  auto* verb = app.add_subcommand("scan", "Measure how much each tensor suffers at each codec");
+  struct Arguments {
+    std::string model, metric = "kld", codecs = "tq3_1s,q4_0,q8_0", text, output;
+    ProbeOptions probe;
+    bool resume = false;
+  };
+  auto args = std::make_shared<Arguments>();
+  std::string known;
+  for (const Metric* metric : metrics()) known += (known.empty() ? "" : ", ") + std::string(metric->name);
+  verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->required();
+  verb->add_option("--metric", args->metric, "One of " + known)->capture_default_str();
+  verb->add_option("--codecs", args->codecs, "Comma-separated codecs")->capture_default_str();
+  verb->add_option("--text", args->text, "Text (default: the built-in calibration text)");
+  verb->add_option("--chunks", args->probe.sequences, "Probe sequences")->capture_default_str();
+  verb->add_option("--tokens", args->probe.tokens, "Tokens of a probe sequence")
+      ->check(CLI::Range(9, 4096))
+      ->capture_default_str();
+  verb->add_flag("--resume", args->resume, "Keep cells that the store has from an earlier scan");
+  verb->add_option("-o,--output", args->output, "Write the cells as JSON");
+  return {verb, [&console, args]() -> Result<void> {
+            const Metric* metric = findMetric(args->metric);
+            if (metric == nullptr) {
+              return makeError(ErrorCode::InvalidArgument, "There is no metric \"", args->metric,
+                               "\"; `bitloom-cli list metrics` names them.");
+            }
+            TRY(auto codecList, parseCodecs(args->codecs));
+            TRY(auto engine, openEngine(args->model, metric->needsText));
+            TRY(auto text, openText(args->text, BuiltinText::Calibration));
+            TRY(auto store, console.openStore());
+            const ScanRequest request{.metric = metric, .codecs = codecList, .textName = text.name,
+                                      .text = text.bytes, .probe = args->probe, .resume = args->resume};
+            TRY(auto sensitivity,
+                console.run<Sensitivity>("Scan", JobPriority::Scan, [&](JobContext& job) {
+                  return scan(*engine.variant, engine.tokenizer ? &*engine.tokenizer : nullptr, request,
+                              store, {}, job);
+                }));
+            if (!args->output.empty()) TRY(saveSensitivity(sensitivity, args->output));
+            console.print(Json::parse(toJson(sensitivity)), scanText(sensitivity));
+            return {};
+          }};
+}
+
+}  // namespace bitloom::cli
