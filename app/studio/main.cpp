@@ -9,6 +9,7 @@
 
 #include "ui/document.h"
 #include "ui/main_window.h"
+#include "ui/plurals.h"
 #include "ui/settings.h"
 #include "ui/theme.h"
 
@@ -75,10 +76,12 @@ void takePicture(MainWindow& window, Document& document, const QString& path) {
   auto* grab = new QTimer(&window);
   grab->setSingleShot(true);
   grab->setInterval(kSettle);
-  QObject::connect(grab, &QTimer::timeout, &window, [&window, path] {
+  QObject::connect(grab, &QTimer::timeout, &window, [&window, &document, grab, path] {
+    if (document.damage().kind == Document::Damage::Kind::Measuring) return grab->start();
     QApplication::exit(window.grab().save(path) ? 0 : 1);
   });
   QObject::connect(&document, &Document::modelChanged, grab, [grab] { grab->start(); });
+  QObject::connect(&document, &Document::damageChanged, grab, [grab] { grab->start(); });
   QTimer::singleShot(kPictureLimit * 1000, &window, [] { QApplication::exit(1); });
 }
 
@@ -91,6 +94,8 @@ int main(int argc, char** argv) {
   QApplication::setApplicationVersion(BITLOOM_VERSION);
   QApplication::setWindowIcon(QIcon(":/icons/bitloom.svg"));
   QApplication::setDesktopFileName("bitloom");
+  Plurals plurals;
+  QApplication::installTranslator(&plurals);
   const auto arguments = parse(application);
   if (!arguments) return 2;
   applyTheme(application, themeOf(arguments->theme, arguments->theme != "system"));

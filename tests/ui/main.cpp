@@ -7,6 +7,7 @@
 #include <QStandardPaths>
 
 #include "tests/support/paths.h"
+#include "ui/plurals.h"
 #include "ui/theme.h"
 
 int main(int argc, char** argv) {
@@ -17,6 +18,8 @@ int main(int argc, char** argv) {
   QStandardPaths::setTestModeEnabled(true);
   QApplication application(argc, argv);
   QApplication::setApplicationName("bitloom");
+  bitloom::Plurals plurals;
+  QApplication::installTranslator(&plurals);
   bitloom::applyTheme(application, bitloom::ThemeChoice::Light);
   return RUN_ALL_TESTS();
 }

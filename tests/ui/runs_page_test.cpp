@@ -29,7 +29,7 @@ class RunsPageTest : public testing::Test {
 
   int64_t addRun(const Recipe& recipe, const std::string& title, const std::string& result = {}) {
     const Plan plan = *resolve(recipe, studio.document->model());
-    Run run;
+    bitloom::Run run;
     run.kind = RunKind::Plan;
     run.model = "m";
     run.fingerprint = studio.document->model().fingerprint();
@@ -100,7 +100,7 @@ TEST_F(RunsPageTest, ComparesTwoRunsAndCallsTiesTies) {
 }
 
 TEST(CompareRuns, TellsADifferenceFromNoise) {
-  Run a, b;
+  bitloom::Run a, b;
   a.resultJson = R"({"kld":{"mean":0.010,"error":0.001}})";
   b.resultJson = R"({"kld":{"mean":0.014,"error":0.001}})";
   EXPECT_FALSE(compareRuns(a, b, nullptr).figures.at(0).tied);  // 4e-3 > 1.96 · √2 · 1e-3
@@ -109,7 +109,7 @@ TEST(CompareRuns, TellsADifferenceFromNoise) {
 }
 
 TEST(RunsExport, WritesEveryRunAndQuotesWhatNeedsIt) {
-  Run run;
+  bitloom::Run run;
   run.id = 7;
   run.title = "mix, \"best\"";
   run.bytes = 42;
