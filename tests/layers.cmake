@@ -10,8 +10,10 @@ function(forbid folder pattern)
   endforeach()
 endfunction()
 
+# A header named *_state.h is shared by the sources of one part and by nobody else.
 function(forbid_in_headers folder pattern)
   file(GLOB_RECURSE files ${ROOT}/${folder}/*.h)
+  list(FILTER files EXCLUDE REGEX "_state\\.h$")
   foreach(file IN LISTS files)
     file(STRINGS ${file} hits REGEX "^ *# *include [<\"](${pattern})")
     if(hits)
@@ -26,6 +28,9 @@ forbid(ui      "app/|tests/|sqlite3|SQLiteCpp|vulkan/|kernels/|tbb|oneapi|Eigen|
 forbid(app/cli "Q[A-Z]|ui/|tests/|sqlite3|SQLiteCpp|vulkan/|kernels/|tbb|oneapi|Eigen")
 forbid(app/studio "tests/|sqlite3|SQLiteCpp|vulkan/|kernels/|tbb|oneapi|Eigen")
 forbid_in_headers(core "Eigen|sqlite3|SQLiteCpp|nlohmann|tbb|oneapi|openssl|pcre2|utf8proc")
+
+forbid(ui  "core/.*_state\\.h")
+forbid(app "core/.*_state\\.h")
 
 # The link line: core and the command line reach no Qt.
 file(READ ${ROOT}/core/CMakeLists.txt core_cmake)
