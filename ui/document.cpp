@@ -229,7 +229,6 @@ void Document::show(Plan plan, bool preview) {
 
 QString Document::planLabel() const {
   if (!isOpen()) return {};
-  if (!m_recipe.name.empty()) return QString::fromStdString(m_recipe.name);
   const Codec* common = nullptr;
   bool mixed = false;
   for (const Choice& choice : m_plan.tensors) {
@@ -238,6 +237,9 @@ QString Document::planLabel() const {
     common = choice.requested;
   }
   if (common == nullptr) return tr("source");
+  if (mixed && !m_recipe.name.empty()) {
+    return QString::fromStdString(m_recipe.name).replace(' ', '-').replace('/', '-');
+  }
   if (mixed) return tr("mix-%1bpw").arg(m_plan.bitsPerWeight, 0, 'f', 2);
   return QString::fromUtf8(common->name.data(), qsizetype(common->name.size()));
 }

@@ -164,6 +164,8 @@ void MainWindow::buildFrame() {
   down->addWidget(strip);
   across->addLayout(down, 1);
   setCentralWidget(centre);
+  centre->setFocusPolicy(Qt::ClickFocus);  // Tab begins at the rail, and nothing is lit before
+  centre->setFocus();
   connect(m_rail, &Rail::placeChosen, this, [this](int place) { setPlace(Place(place)); });
   connect(strip, &JobStrip::runChosen, this, [this](qint64 run) {
     setPlace(Place::Runs);

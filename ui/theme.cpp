@@ -130,6 +130,12 @@ QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleS
 QComboBox:focus { border: 2px solid @accent; padding: 3px 7px; }
 QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled { color: @disabled; }
 QLineEdit[readOnly="true"] { background: @window; }
+QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button,
+QDoubleSpinBox::down-button { border: none; background: transparent; width: 18px; }
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url(:/icons/chevron-up.svg); width: 10px;
+  height: 10px; }
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url(:/icons/chevron.svg); width: 10px;
+  height: 10px; }
 QComboBox::drop-down { border: none; width: 22px; }
 QComboBox::down-arrow { image: url(:/icons/chevron.svg); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: @panel; color: @text; border: 1px solid @border;
@@ -137,7 +143,7 @@ QComboBox QAbstractItemView { background: @panel; color: @text; border: 1px soli
 QAbstractItemView { background: @panel; color: @text; border: none; outline: none;
   selection-background-color: @accentSoft; selection-color: @text; }
 QTableView, QTreeView { gridline-color: transparent; }
-QTableView::item { padding: 0 8px; border: none; }
+QTableView::item { padding: 0 5px; border: none; }
 QTableView::item:selected { background: @accentSoft; color: @text; }
 QTableView::item:focus { border: 1px solid @accent; }
 QHeaderView { background: @panel; }

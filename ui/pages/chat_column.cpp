@@ -84,8 +84,8 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
   layout->addLayout(head);
   auto line = [this] {
     auto* rule = new QFrame(this);
-    rule->setFrameShape(QFrame::HLine);
     rule->setProperty("rule", true);
+    rule->setFixedHeight(1);
     return rule;
   };
   layout->addWidget(line());

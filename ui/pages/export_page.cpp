@@ -23,7 +23,7 @@ namespace bitloom {
 namespace {
 
 constexpr int kChoicesWidth = 340;
-const char* const kFirstExporter = "gguf-thetom";  // plays the plan as it is
+const char* const kFirstExporter = "gguf-tq";  // plays the plan as it is
 
 QString asText(std::string_view text) { return QString::fromUtf8(text.data(), qsizetype(text.size())); }
 
@@ -73,6 +73,7 @@ ExportPage::ExportPage(Document& document, QWidget* parent) : QWidget(parent), m
 QWidget* ExportPage::buildChoices() {
   auto* card = new Card(tr("Who will run it?"), this);
   card->setFixedWidth(kChoicesWidth);
+  card->body()->setSpacing(2);
   m_group = new QButtonGroup(this);
   int first = 0;
   for (const Exporter* exporter : exporters()) {
@@ -81,7 +82,7 @@ QWidget* ExportPage::buildChoices() {
     button->setAccessibleDescription(asText(exporter->summary));
     auto* summary = makeLabel(asText(exporter->summary), "faint", card);
     summary->setWordWrap(true);
-    summary->setContentsMargins(24, 0, 0, 8);
+    summary->setContentsMargins(24, 0, 0, 10);
     if (exporter->name == kFirstExporter) first = int(m_group->buttons().size());
     m_group->addButton(button, int(m_group->buttons().size()));
     card->body()->addWidget(button);
@@ -172,10 +173,10 @@ QString ExportPage::defaultTarget() const {
   QString ending = asText(m_exporter->extension);
   if (!ending.isEmpty() && !ending.startsWith('.')) ending.prepend('.');
   const QFileInfo source(QString::fromStdString(m_document.model().path().string()));
-  const bool writable = QFileInfo(source.path()).isWritable();
-  const QString folder = writable && !source.path().contains("/resources/")
-                             ? source.path()
-                             : QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation);
+  const QString documents = QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation);
+  const bool beside = !source.path().contains("/resources/") && QFileInfo(source.path()).isWritable();
+  const QString folder = beside ? source.path()
+                         : QFileInfo::exists(documents) ? documents : QDir::homePath();
   return QDir(folder).filePath(source.completeBaseName() + '-' + m_document.planLabel() + ending);
 }
 
