@@ -40,13 +40,6 @@ namespace {
 
 constexpr int kRecent = 8;
 
-QWidget* emptyPage(const QString& text) {
-  auto* page = new QWidget;
-  auto* layout = new QVBoxLayout(page);
-  layout->addWidget(makeLabel(text, "faint", page), 0, Qt::AlignCenter);
-  return page;
-}
-
 QFrame* verticalRule() {
   QFrame* rule = makeRule();
   rule->setMinimumHeight(0);

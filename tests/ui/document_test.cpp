@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "tests/ui/studio.h"
-#include "ui/settings.h"
 
 namespace bitloom {
 namespace {
@@ -196,10 +195,9 @@ TEST(Document, RestoresTheSession) {
     ASSERT_TRUE(document.setRecipe(document.withCodec(studio.firstTensors(2), "q8_0", "dragged"), "drag"));
     kept = document.recipe();
   }
-  Studio again;
+  Studio again(/*keepSettings=*/true);
   ASSERT_TRUE(again.open());
   EXPECT_EQ(again.document->recipe(), kept);
-  Settings().clear();
 }
 
 TEST(Document, SavedPlanIsCleanAndLoadsAgain) {

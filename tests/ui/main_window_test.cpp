@@ -3,6 +3,7 @@
 
 #include <QLabel>
 #include <QMimeData>
+#include <QDragEnterEvent>
 #include <QDropEvent>
 #include <set>
 
@@ -84,6 +85,9 @@ TEST_F(MainWindowTest, OpensAFileThatIsDroppedAnywhere) {
   data.setUrls({QUrl::fromLocalFile(QString::fromStdString(copy.string()))});
   QDropEvent drop(QPointF(400, 300), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
   QSignalSpy changed(studio.document.get(), &Document::modelChanged);
+  QDragEnterEvent enter(QPoint(400, 300), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+  QApplication::sendEvent(&window, &enter);
+  EXPECT_TRUE(enter.isAccepted());
   QApplication::sendEvent(&window, &drop);
   ASSERT_TRUE(QTest::qWaitFor([&] { return !changed.empty(); }, kPatience));
   EXPECT_EQ(studio.document->model().path(), copy);

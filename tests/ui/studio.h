@@ -7,6 +7,7 @@
 
 #include "tests/support/paths.h"
 #include "ui/document.h"
+#include "ui/settings.h"
 
 namespace bitloom::test {
 
@@ -14,7 +15,8 @@ constexpr int kPatience = 60000;  // ms; the machine may be busy
 
 class Studio {
  public:
-  Studio() : weights(uint64_t(1) << 29) {
+  explicit Studio(bool keepSettings = false) : weights(uint64_t(1) << 29) {
+    if (!keepSettings) Settings().clear();
     auto store = ExperimentStore::open(folder / "runs.sqlite");
     if (!store) ::abort();
     document = std::make_unique<Document>(workers, weights, std::move(*store));

@@ -155,7 +155,10 @@ void RunsPage::selectRun(int64_t id) {
   }
   if (row < 0) return;
   const QModelIndex index = m_view->proxy()->mapFromSource(m_runs->index(row, 0));
-  m_view->selectRow(index.row());
+  // Not selectRow(): that asks the header for a column at a pixel, and a page that was never shown
+  // has no pixels.
+  m_view->selectionModel()->setCurrentIndex(
+      index, QItemSelectionModel::ClearAndSelect | QItemSelectionModel::Rows);
   m_view->scrollTo(index);
   m_view->setFocus();
 }
