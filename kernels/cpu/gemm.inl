@@ -40,7 +40,11 @@ inline void packRows(float* panel, const float* b, size_t stride, size_t columns
   for (; j + 4 <= columns; j += 4) {
     const float* from = b + j * stride;
     size_t k = 0;
-    for (; k + 4 <= run; k += 4) transpose4(panel + k * kPanel + j, kPanel, from + k, stride);
+    for (; k + 4 <= run; k += 4) {
+      // The pieces of rows are too short for the processor to foresee the next ones.
+      if (j + 8 <= columns) __builtin_prefetch(from + (4 + k / 4 % 4) * stride + (k & ~size_t{15}));
+      transpose4(panel + k * kPanel + j, kPanel, from + k, stride);
+    }
     for (; k < run; ++k) {
       for (size_t i = 0; i < 4; ++i) panel[k * kPanel + j + i] = from[i * stride + k];
     }
