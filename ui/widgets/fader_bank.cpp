@@ -122,7 +122,6 @@ void FaderBank::drawScale(QPainter& painter) const {
   for (const double bits : ticks) {
     const double y = yOf(bits);
     if (last - y < metrics.height() * 1.2) continue;
-    if (y - metrics.height() / 2 < kHeadroom - 4 && y > kHeadroom + 1) continue;
     last = y;
     QColor line = theme().border;
     painter.setPen(QPen(line, 1));
