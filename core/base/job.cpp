@@ -6,20 +6,51 @@
 #include <oneapi/tbb/task_arena.h>
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace bitloom {
 namespace {
 
 constexpr auto kPoll = std::chrono::milliseconds(5);
 
+// Threads of the program that may call at once without waiting for a place in the arena.
+constexpr int kCallers = 4;
+
 int hardwareThreads() { return std::max(1, int(std::thread::hardware_concurrency())); }
+
+#ifdef __SANITIZE_THREAD__
+// The distribution's libtbb is not instrumented: the thread sanitizer does not see that it
+// synchronises, and would call every loop a race. Under it, loops run on threads of their own, and
+// what loop bodies do is checked.
+void runChunks(int threads, size_t chunks, const std::function<void(size_t)>& run) {
+  std::atomic<size_t> next = 0;
+  std::exception_ptr failure;
+  std::mutex mutex;
+  const auto work = [&] {
+    try {
+      for (size_t chunk = next++; chunk < chunks; chunk = next++) run(chunk);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      failure = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (int i = 1; i < threads && size_t(i) < chunks; ++i) helpers.emplace_back(work);
+    work();
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+#endif
 
 }  // namespace
 
 struct Workers::Arena {
-  explicit Arena(int wanted) : threads(wanted > 0 ? wanted : hardwareThreads()), arena(threads) {
+  explicit Arena(int wanted)
+      : threads(wanted > 0 ? wanted : hardwareThreads()), arena(threads - 1 + kCallers, kCallers) {
     // TBB makes no more threads than cores unless told otherwise.
     if (threads > hardwareThreads()) {
       limit.emplace(tbb::global_control::max_allowed_parallelism, size_t(threads));
@@ -47,6 +78,9 @@ void Workers::parallelFor(size_t count, size_t grain,
     for (size_t chunk = 0; chunk < chunks; ++chunk) run(chunk);
     return;
   }
+#ifdef __SANITIZE_THREAD__
+  runChunks(m_arena->threads, chunks, run);
+#else
   m_arena->arena.execute([&] {
     // Isolated: a thread that waits here never picks up a chunk of an enclosing loop, whose locks
     // it may hold.
@@ -54,6 +88,7 @@ void Workers::parallelFor(size_t count, size_t grain,
       tbb::parallel_for(size_t{0}, chunks, run, tbb::simple_partitioner());
     });
   });
+#endif
 }
 
 JobProgress JobControl::progress() const {
