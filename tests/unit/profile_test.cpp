@@ -29,7 +29,9 @@ TEST(Profile, ANumberAndANameStandForOneTypeEach) {
     for (const ProfileType& type : profile.types) {
       EXPECT_TRUE(ids.insert(type.id).second) << type.codec;
       EXPECT_TRUE(names.insert(type.codec).second) << type.codec;
-      if (type.fileType) EXPECT_TRUE(fileTypes.insert(*type.fileType).second) << type.codec;
+      if (type.fileType) {
+        EXPECT_TRUE(fileTypes.insert(*type.fileType).second) << type.codec;
+      }
       EXPECT_EQ(profile.find(type.codec), &type);
       EXPECT_EQ(profile.find(type.id), &type);
       for (const char c : type.codec) EXPECT_FALSE(std::isupper(c)) << type.codec;
