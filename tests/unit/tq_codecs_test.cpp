@@ -142,7 +142,7 @@ TEST(TqImportance, IsTheRotatedDiagonal) {
   for (size_t i = 0; i < 32; ++i) {
     direct += double(rotated[i]) * double(product[i]);
     for (size_t j = 0; j < 32; ++j) {
-      matrix += double(rotated[i]) * double(importance.row(i)[j]) * double(rotated[j]);
+      matrix += double(rotated[i]) * double(importance.at(i, j)) * double(rotated[j]);
     }
   }
   EXPECT_NEAR(direct / expected, 1, 1e-5);

@@ -3,9 +3,9 @@
 // Q4_1, Q5_1.
 //
 // Without importances the codes are those of the format's reference encoder, byte for byte: the
-// smallest weight is m, the largest m + d · top. With importances several ranges are tried, each
-// followed by a weighted least-squares fit of d and m; the fp16 pair of least weighted error wins,
-// the reference's choice being one of the candidates.
+// smallest weight is m, the largest m + d · top. With importances several steps are tried, each
+// followed by a weighted least-squares fit of d and m. The best is rounded to fp16 and refined; it
+// replaces the reference's choice only where the importance-weighted error is lower.
 #pragma once
 #include "core/block_codec.h"
 #include "core/codecs/affine/codes.h"
@@ -66,61 +66,78 @@ struct Asymmetric {
     return choice;
   }
 
-  static float weightedError(const float* values, const float* weights, const Choice& choice) {
-    float lanes[kLanes] = {};
-    for (size_t j = 0; j < kWeights; ++j) {
-      const float error = values[j] - (choice.scale * float(choice.codes[j]) + choice.minimum);
-      lanes[j % kLanes] += weights[j] * error * error;
+  // The block as the search sees it, relative to its smallest weight for the sake of precision.
+  struct Weighted {
+    Numbers values;
+    Numbers weights;
+    Numbers products;  // weights · values
+    float total;       // Σ weights
+    float first;       // Σ products
+
+    Weighted(const float* row, const float* importances, float origin)
+        : values(Numbers::load(row) + -origin),
+          weights(Numbers::load(importances)),
+          products(values * weights),
+          total(weights.sum()),
+          first(products.sum()) {}
+
+    Numbers levels(float minimum, float inverse) const {
+      return clampedLevels((values + -minimum) * inverse + 0.5f, kTop);
     }
-    return sumLanes(lanes);
+    float error(const Numbers& levels, float scale, float minimum) const {
+      const Numbers errors = values - (levels * scale + minimum);
+      return (errors * errors * weights).sum();
+    }
+  };
+
+  struct Line {
+    float gain = -1;  // weighted energy that the line explains
+    float scale = 0;
+    float minimum = 0;
+  };
+
+  // Weighted least squares for fixed codes; no gain when they determine no line.
+  static Line fitLine(const Weighted& block, const Numbers& levels) {
+    const Numbers weighted = block.weights * levels;
+    const float sum = weighted.sum();
+    const float square = (weighted * levels).sum();
+    const float product = (block.products * levels).sum();
+    const float determinant = block.total * square - sum * sum;
+    if (!(determinant > 1e-6f * block.total * square)) return {};
+    Line line;
+    line.scale = (block.total * product - sum * block.first) / determinant;
+    line.minimum = (square * block.first - sum * product) / determinant;
+    line.gain = line.scale * product + line.minimum * block.first;
+    return line;
   }
 
-  // Weighted least squares for fixed codes, on values − `origin` for the sake of precision.
-  // False when the codes determine no line.
-  static bool fitLine(const float* values, const float* weights, float origin, Choice& choice) {
-    float w[kLanes] = {}, wq[kLanes] = {}, wqq[kLanes] = {}, wx[kLanes] = {}, wqx[kLanes] = {};
-    for (size_t j = 0; j < kWeights; ++j) {
-      const size_t lane = j % kLanes;
-      const float q = float(choice.codes[j]);
-      const float x = values[j] - origin;
-      w[lane] += weights[j];
-      wq[lane] += weights[j] * q;
-      wqq[lane] += weights[j] * q * q;
-      wx[lane] += weights[j] * x;
-      wqx[lane] += weights[j] * q * x;
-    }
-    const float total = sumLanes(w), first = sumLanes(wq), second = sumLanes(wqq);
-    const float value = sumLanes(wx), product = sumLanes(wqx);
-    const float determinant = total * second - first * first;
-    if (!(determinant > 1e-6f * total * second)) return false;
-    choice.scale = roundToHalf((total * product - first * value) / determinant);
-    choice.minimum = roundToHalf(origin + (second * value - first * product) / determinant);
-    return true;
-  }
-
-  // Fits a line to the codes of `trial`, then the codes to the line; keeps it when it is better.
-  static void tryCodes(const float* values, const float* weights, float origin, Choice trial,
-                       float& best, Choice& choice) {
-    if (!fitLine(values, weights, origin, trial)) return;
-    chooseCodes(values, trial.minimum, inverseOf(trial.scale), trial.codes);
-    const float error = weightedError(values, weights, trial);
-    if (error < best) {
-      best = error;
-      choice = trial;
-    }
-  }
-
+  // `choice` is given as the plain encoder's.
   static void search(const float* values, const float* weights, const Range& range,
                      Choice& choice) {
-    float best = weightedError(values, weights, choice);
+    const float origin = range.low;
+    const Weighted block(values, weights, origin);
+    Line best;
     for (int step = -kSteps; step <= kSteps; ++step) {
       const float intervals = float(kTop) + kStepSize * float(step);
-      Choice trial = choice;
-      chooseCodes(values, range.low, inverseOf((range.high - range.low) / intervals), trial.codes);
-      tryCodes(values, weights, range.low, trial, best, choice);
+      const float inverse = inverseOf((range.high - range.low) / intervals);
+      const Line line = fitLine(block, block.levels(0, inverse));
+      if (line.gain > best.gain) best = line;
     }
-    for (int round = 0; round < 3; ++round) {
-      tryCodes(values, weights, range.low, choice, best, choice);
+    float plain[kWeights];
+    for (size_t j = 0; j < kWeights; ++j) plain[j] = float(choice.codes[j]);
+    float least = block.error(Numbers::load(plain), choice.scale, choice.minimum - origin);
+    for (int round = 0; round < kRefinements && best.gain >= 0; ++round) {
+      const float scale = roundToHalf(best.scale);
+      const float minimum = roundToHalf(best.minimum + origin);
+      const Numbers levels = block.levels(minimum - origin, inverseOf(scale));
+      const float error = block.error(levels, scale, minimum - origin);
+      if (error < least) {
+        least = error;
+        choice.scale = scale;
+        choice.minimum = minimum;
+        chooseCodes(values, minimum, inverseOf(scale), choice.codes);
+      }
+      best = fitLine(block, levels);
     }
   }
 
@@ -183,6 +200,7 @@ struct Asymmetric {
  private:
   static constexpr int kSteps = 9;
   static constexpr float kStepSize = 0.1f * float(kTop) / 15.0f;
+  static constexpr int kRefinements = 4;
 };
 
 }  // namespace bitloom::affine

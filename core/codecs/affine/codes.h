@@ -6,10 +6,36 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/codecs/lanes.h"
+
 namespace bitloom::affine {
 
 constexpr size_t kWeights = 32;
 using Codes = std::array<uint8_t, kWeights>;
+
+// One number for each weight of a block.
+struct Numbers {
+  Lanes low;
+  Lanes high;
+
+  static Numbers load(const float* values) {
+    return {Lanes::load(values), Lanes::load(values + kLanes)};
+  }
+  float sum() const { return sumLanes(low + high); }
+};
+inline Numbers operator-(const Numbers& a, const Numbers& b) {
+  return {a.low - b.low, a.high - b.high};
+}
+inline Numbers operator*(const Numbers& a, const Numbers& b) {
+  return {a.low * b.low, a.high * b.high};
+}
+inline Numbers operator*(const Numbers& a, float b) { return {a.low * b, a.high * b}; }
+inline Numbers operator+(const Numbers& a, float b) {
+  return {a.low + Lanes::all(b), a.high + Lanes::all(b)};
+}
+inline Numbers clampedLevels(const Numbers& a, int top) {
+  return {bitloom::clampedLevels(a.low, float(top)), bitloom::clampedLevels(a.high, float(top))};
+}
 
 struct Codes4 {
   static constexpr int kLevels = 16;

@@ -4,8 +4,9 @@
 // Without importances the codes are those of the format's reference encoder, byte for byte: the
 // weight of largest magnitude (the first, if several) lands on code 0, whatever its sign, because
 // the negative side has one step more. With importances the scale is searched: uniform trial steps
-// of both signs give codes, least squares gives the scale for those codes, and the fp16 scale of
-// least importance-weighted error wins, the reference's choice being one of the candidates.
+// of both signs give codes, and least squares the scale for those codes and the energy it explains.
+// The best trial is rounded to fp16 and refined; it replaces the reference's choice only where the
+// importance-weighted error is lower.
 #pragma once
 #include "core/block_codec.h"
 #include "core/codecs/affine/codes.h"
@@ -42,41 +43,63 @@ struct Symmetric {
     return value;
   }
 
-  static float weightedError(const float* values, const float* weights, float scale,
-                             const uint8_t* codes) {
-    float lanes[16] = {};
-    for (size_t j = 0; j < kWeights; ++j) {
-      const float error = values[j] - scale * float(int(codes[j]) - kZero);
-      lanes[j % 16] += weights[j] * error * error;
+  // The block as the search sees it: codes are signed levels, kept as floats.
+  struct Weighted {
+    Numbers values;
+    Numbers weights;
+    Numbers products;  // weights · values
+
+    Weighted(const float* row, const float* importances)
+        : values(Numbers::load(row)),
+          weights(Numbers::load(importances)),
+          products(values * weights) {}
+
+    Numbers levels(float inverse) const {
+      return clampedLevels(values * inverse + (float(kZero) + 0.5f), kTop) + float(-kZero);
     }
-    return sumLanes(lanes);
+    float error(const Numbers& levels, float scale) const {
+      const Numbers errors = values - levels * scale;
+      return (errors * errors * weights).sum();
+    }
+  };
+
+  struct Fit {
+    float gain = 0;  // weighted energy that `scale` explains
+    float scale = 0;
+  };
+
+  static Fit fitScale(const Weighted& block, const Numbers& levels) {
+    const float product = (block.products * levels).sum();
+    const float square = (block.weights * levels * levels).sum();
+    if (!(square > 0)) return {};
+    return {product / square * product, product / square};
   }
 
-  // Least-squares scale of fixed codes; 0 when the codes carry no weight.
-  static float fittedScale(const float* values, const float* weights, const uint8_t* codes) {
-    float products[16] = {};
-    float squares[16] = {};
-    for (size_t j = 0; j < kWeights; ++j) {
-      const float level = float(int(codes[j]) - kZero);
-      products[j % 16] += weights[j] * values[j] * level;
-      squares[j % 16] += weights[j] * level * level;
-    }
-    const float square = sumLanes(squares);
-    return square > 0 ? sumLanes(products) / square : 0;
-  }
-
-  // Improves `scale` and `codes`, given as the plain encoder's choice.
+  // `scale` and `codes` are given as the plain encoder's choice.
   static void search(const float* values, const float* weights, float peak, float& scale,
                      uint8_t* codes) {
-    float best = weightedError(values, weights, scale, codes);
+    const Weighted block(values, weights);
+    Fit best;
     for (const float sign : {-1.0f, 1.0f}) {
       for (int step = -kSteps; step <= kSteps; ++step) {
         const float inverse = inverseOf(sign * peak / (float(kZero) + kStepSize * float(step)));
-        tryScale(values, weights, inverse, best, scale, codes);
+        const Fit fit = fitScale(block, block.levels(inverse));
+        if (fit.gain > best.gain) best = fit;
       }
     }
-    for (int round = 0; round < 2; ++round) {
-      tryScale(values, weights, inverseOf(scale), best, scale, codes);
+    float plain[kWeights];
+    for (size_t j = 0; j < kWeights; ++j) plain[j] = float(int(codes[j]) - kZero);
+    float least = block.error(Numbers::load(plain), scale);
+    for (int round = 0; round < kRefinements; ++round) {
+      const float rounded = roundToHalf(best.scale);
+      const Numbers levels = block.levels(inverseOf(rounded));
+      const float error = block.error(levels, rounded);
+      if (error < least) {
+        least = error;
+        scale = rounded;
+        chooseCodes(values, inverseOf(rounded), codes);
+      }
+      best = fitScale(block, levels);
     }
   }
 
@@ -139,20 +162,7 @@ struct Symmetric {
  private:
   static constexpr int kSteps = 9;
   static constexpr float kStepSize = 0.1f * float(kZero) / 8.0f;
-
-  static void tryScale(const float* values, const float* weights, float inverse, float& best,
-                       float& scale, uint8_t* codes) {
-    uint8_t trial[kWeights];
-    chooseCodes(values, inverse, trial);
-    const float fitted = roundToHalf(fittedScale(values, weights, trial));
-    chooseCodes(values, inverseOf(fitted), trial);
-    const float error = weightedError(values, weights, fitted, trial);
-    if (error < best) {
-      best = error;
-      scale = fitted;
-      std::memcpy(codes, trial, sizeof(trial));
-    }
-  }
+  static constexpr int kRefinements = 3;
 };
 
 }  // namespace bitloom::affine

@@ -4,8 +4,6 @@
 // G = H·D·H/32, which depends on i xor j only: G[i][j] = kernel[i ^ j], kernel = H·D/32. A whole
 // matrix is thus 32 numbers, and G·e two fast transforms.
 #pragma once
-#include <array>
-
 #include "core/codecs/lanes.h"
 #include "core/codecs/tq/rotation.h"
 
@@ -23,15 +21,23 @@ class Importance {
     }
     hadamard(kernel);
     for (size_t i = 0; i < kRotation; ++i) kernel[i] *= 1.0f / float(kRotation);
-    m_diagonal = kernel[0];
-    for (size_t i = 0; i < kRotation; ++i) {
-      for (size_t j = 0; j < kRotation; ++j) m_matrix[i][j] = kernel[i ^ j];
+    for (size_t shift = 0; shift < 4; ++shift) {
+      for (size_t j = 0; j < kRotation; ++j) m_kernel[shift][j] = kernel[j ^ shift];
     }
-    return m_diagonal > 0;
+    return kernel[0] > 0;
   }
 
-  float diagonal() const { return m_diagonal; }
-  const float* row(size_t i) const { return m_matrix[i].data(); }
+  float diagonal() const { return m_kernel[0][0]; }
+  float at(size_t i, size_t j) const { return m_kernel[0][i ^ j]; }
+
+  // gradient ← gradient + change · (row i of G)
+  void addRow(size_t i, float change, float* gradient) const {
+    const float* kernel = m_kernel[i % 4];
+    for (size_t j = 0; j < kRotation; j += 4) {
+      const float* row = kernel + (j ^ (i & ~size_t(3)));
+      for (size_t k = 0; k < 4; ++k) gradient[j + k] += change * row[k];
+    }
+  }
 
   // product ← G·vector
   void apply(const float* vector, float* product) const {
@@ -44,15 +50,13 @@ class Importance {
   }
 
  private:
-  std::array<float, kRotation> m_columns;
-  std::array<std::array<float, kRotation>, kRotation> m_matrix;
-  float m_diagonal = 0;
+  float m_columns[kRotation];
+  float m_kernel[4][kRotation] = {};  // copy s is permuted: [s][j] = kernel[j ^ s]
 };
 
 inline float dot32(const float* a, const float* b) {
-  float lanes[kLanes];
-  for (size_t j = 0; j < kLanes; ++j) lanes[j] = a[j] * b[j] + a[j + kLanes] * b[j + kLanes];
-  return sumLanes(lanes);
+  return sumLanes(Lanes::load(a) * Lanes::load(b) +
+                  Lanes::load(a + kLanes) * Lanes::load(b + kLanes));
 }
 
 // The largest of `count` importances; 0 when none is positive or one is infinite or NaN.

@@ -6,6 +6,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+
+#include "core/codecs/lanes.h"
 
 namespace bitloom::tq {
 
@@ -26,26 +29,28 @@ struct SignTable {
 };
 inline constexpr SignTable kSigns;
 
-// One level of the fast transform: pairs `stride` apart become their sum and difference.
-template <size_t kStride>
-inline void butterfly(float* block) {
-  float next[kRotation];
-  for (size_t i = 0; i < kRotation; i += 2 * kStride) {
-    for (size_t j = i; j < i + kStride; ++j) {
-      next[j] = block[j] + block[j + kStride];
-      next[j + kStride] = block[j] - block[j + kStride];
-    }
-  }
-  for (size_t i = 0; i < kRotation; ++i) block[i] = next[i];
-}
-
-// block ← H·block, not normalised.
+// block ← H·block, not normalised: five levels in which values 1, 2, 4, 8, 16 apart become their
+// sum and difference. The first two levels act inside vectors of four, the others between them.
 inline void hadamard(float* block) {
-  butterfly<1>(block);
-  butterfly<2>(block);
-  butterfly<4>(block);
-  butterfly<8>(block);
-  butterfly<16>(block);
+  constexpr size_t kVectors = kRotation / 4;
+  constexpr Int4 kOdd = {0, INT32_MIN, 0, INT32_MIN};  // sign bits of the differences
+  constexpr Int4 kUpper = {0, 0, INT32_MIN, INT32_MIN};
+  Float4 v[kVectors];
+  std::memcpy(v, block, sizeof(v));
+  for (Float4& x : v) {
+    x = __builtin_shufflevector(x, x, 0, 0, 2, 2) +
+        (Float4)((Int4)__builtin_shufflevector(x, x, 1, 1, 3, 3) ^ kOdd);
+    x = __builtin_shufflevector(x, x, 0, 1, 0, 1) +
+        (Float4)((Int4)__builtin_shufflevector(x, x, 2, 3, 2, 3) ^ kUpper);
+  }
+  for (size_t stride = 1; stride < kVectors; stride *= 2) {
+    Float4 next[kVectors];
+    for (size_t i = 0; i < kVectors; ++i) {
+      next[i] = i & stride ? v[i - stride] - v[i] : v[i] + v[i + stride];
+    }
+    std::memcpy(v, next, sizeof(v));
+  }
+  std::memcpy(block, v, sizeof(v));
 }
 
 // Signs first and the factor last, the order that the reference encoders use.

@@ -39,21 +39,31 @@ struct TwoScales {
     uint8_t codes[kRotation];
   };
 
-  static constexpr float boundary(size_t k) {
-    return 0.5f * (Table::kCentroids[k - 1] + Table::kCentroids[k]);
+  static constexpr Ladder<kLevels> kLadder{Table::kCentroids};
+
+  static constexpr bool isSymmetric() {
+    for (size_t k = 0; k < kLevels; ++k) {
+      if (Table::kCentroids[k] != -Table::kCentroids[kLevels - 1 - k]) return false;
+    }
+    return true;
   }
 
-  static constexpr float nearestLevel(float value) {
-    float level = Table::kCentroids[0];
-    for (size_t k = 1; k < kLevels; ++k) level = value >= boundary(k) ? Table::kCentroids[k] : level;
-    return level;
+  // A symmetric table needs only its upper half, for magnitudes.
+  static constexpr size_t kSteps = isSymmetric() ? kLevels / 2 : kLevels;
+  struct Steps {
+    float levels[kSteps] = {};
+    constexpr Steps() {
+      for (size_t k = 0; k < kSteps; ++k) levels[k] = Table::kCentroids[kLevels - kSteps + k];
+    }
+  };
+  static constexpr Ladder<kSteps> kSearch{Steps().levels};
+
+  static Lanes searched(const float* values) {
+    const Lanes lanes = Lanes::load(values);
+    return isSymmetric() ? absolute(lanes) : lanes;
   }
 
-  static constexpr uint8_t nearestCode(float value) {
-    int code = 0;
-    for (size_t k = 1; k < kLevels; ++k) code += value >= boundary(k);
-    return uint8_t(code);
-  }
+  static uint8_t nearestCode(float value) { return uint8_t(kLadder.indexOf(value)); }
 
   struct Fit {
     float gain = 0;  // energy of the half that `scale` explains
@@ -61,20 +71,14 @@ struct TwoScales {
   };
 
   // Codes for `inverse` = 1/scale, and the least-squares scale for those codes.
-  static Fit fitScale(const float* values, float inverse) {
-    float products[kHalf];
-    float squares[kHalf];
-    for (size_t j = 0; j < kHalf; ++j) {
-      const float level = nearestLevel(values[j] * inverse);
-      products[j] = values[j] * level;
-      squares[j] = level * level;
-    }
-    const float product = sumLanes(products);
-    const float scale = product / sumLanes(squares);
+  static Fit fitScale(const Lanes& values, float inverse) {
+    const Lanes levels = kSearch.nearest(values * inverse);
+    const float product = sumLanes(values * levels);
+    const float scale = product / sumLanes(levels * levels);
     return {product > 0 ? product * scale : 0, scale};
   }
 
-  static Fit refine(const float* values, Fit fit) {
+  static Fit refine(const Lanes& values, Fit fit) {
     for (int round = 0; round < kRefinements; ++round) {
       const Fit next = fitScale(values, inverseOf(fit.scale));
       if (!(next.gain > fit.gain)) break;
@@ -83,21 +87,16 @@ struct TwoScales {
     return fit;
   }
 
-  static float halfError(const float* values, float scale) {
-    const float inverse = inverseOf(scale);
-    float lanes[kHalf];
-    for (size_t j = 0; j < kHalf; ++j) {
-      const float error = values[j] - nearestLevel(values[j] * inverse) * scale;
-      lanes[j] = error * error;
-    }
-    return sumLanes(lanes);
+  static float halfError(const Lanes& values, float scale) {
+    const Lanes errors = values - kSearch.nearest(values * inverseOf(scale)) * scale;
+    return sumLanes(errors * errors);
   }
 
   // The fp16 scale of a half.
-  static float chooseScale(const float* values) {
-    float squares[kHalf];
-    for (size_t j = 0; j < kHalf; ++j) squares[j] = values[j] * values[j];
-    const float inverse = inverseOf(std::sqrt(sumLanes(squares) * (1.0f / float(kHalf))));
+  static float chooseScale(const Lanes& values) {
+    const float rms = std::sqrt(sumLanes(values * values) * (1.0f / float(kHalf)));
+    const float inverse = inverseOf(rms);
+    if (inverse == 0) return 0;
     Fit first, second;
     for (const float multiplier : kInverseMultipliers) {
       const Fit fit = fitScale(values, inverse * multiplier);
@@ -113,7 +112,7 @@ struct TwoScales {
 
   // Rounding to fp16 moves codes and may reverse the order of candidates: they are compared anew,
   // together with the best scale for the codes that the first rounded one chooses.
-  static float betterRounded(const float* values, float first, float second) {
+  static float betterRounded(const Lanes& values, float first, float second) {
     const float rounded = roundToHalf(first);
     float best = rounded;
     float error = halfError(values, rounded);
@@ -132,8 +131,9 @@ struct TwoScales {
   static void chooseCodes(const float* values, Choice& choice) {
     for (size_t half = 0; half < 2; ++half) {
       const float inverse = inverseOf(choice.scales[half]);
-      for (size_t j = half * kHalf; j < (half + 1) * kHalf; ++j) {
-        choice.codes[j] = nearestCode(values[j] * inverse);
+      const Ints indices = kLadder.indices(Lanes::load(values + half * kHalf) * inverse);
+      for (size_t j = 0; j < kHalf; ++j) {
+        choice.codes[half * kHalf + j] = uint8_t(indices.part[j / 4][j % 4]);
       }
     }
   }
@@ -141,7 +141,7 @@ struct TwoScales {
   static Choice choosePlain(const float* values) {
     Choice choice;
     for (size_t half = 0; half < 2; ++half) {
-      choice.scales[half] = chooseScale(values + half * kHalf);
+      choice.scales[half] = chooseScale(searched(values + half * kHalf));
     }
     chooseCodes(values, choice);
     return choice;
@@ -166,8 +166,7 @@ struct TwoScales {
       const float change = Table::kCentroids[code] * scale - value;
       if (!(change * (2 * gradient[i] + change * curvature) < 0)) continue;
       choice.codes[i] = code;
-      const float* row = importance.row(i);
-      for (size_t j = 0; j < kRotation; ++j) gradient[j] += change * row[j];
+      importance.addRow(i, change, gradient);
       moved = true;
     }
     return moved;
@@ -290,8 +289,8 @@ struct TwoScales {
       0.840896415f, 0.917004043f, 1.0f,        1.090507733f, 1.189207115f, 1.296839555f,
       1.414213562f, 1.542210825f, 1.681792831f, 1.834008086f, 2.0f};
   static constexpr int kRefinements = 4;
-  static constexpr int kRounds = 4;
-  static constexpr int kPasses = 4;
+  static constexpr int kRounds = 3;
+  static constexpr int kPasses = 2;
 };
 
 }  // namespace bitloom::tq

@@ -26,11 +26,12 @@ struct Encoder {
   using Choice = typename Layout::Choice;
   static constexpr size_t kGroup = Table::kGroup;
   static constexpr size_t kGroups = kCount / kGroup;
-  static constexpr size_t kWidth = kGroups < kLanes ? kGroups : kLanes;
+  static constexpr size_t kColumns = kGroups < kLanes ? kLanes : kGroups;  // with idle lanes
   static constexpr size_t kRotations = kCount / tq::kRotation;
 
+  // |value|, members × groups; idle lanes are zero.
   struct Transposed {
-    alignas(64) float sizes[kGroup][kGroups];  // |value|
+    alignas(64) float sizes[kGroup][kColumns] = {};
   };
 
   struct Fit {
@@ -38,59 +39,45 @@ struct Encoder {
     float scale = 0;  // per table entry · 64
   };
 
-  static float nearestMagnitude(size_t bit, float size) {
-    float level = Layout::magnitude(bit, 0);
-    for (size_t k = 1; k < Layout::kMagnitudes; ++k) {
-      level = size >= Layout::boundary(bit, k) ? Layout::magnitude(bit, k) : level;
-    }
-    return level;
-  }
-
-  // Sums over one group per lane: Σ a·level and Σ level² for one table.
+  // One table and sixteen groups: Σ a·level and Σ level² of each.
   struct Sums {
-    float products[kWidth] = {};
-    float squares[kWidth] = {};
+    Lanes products;
+    Lanes squares;
+    Lanes score() const { return products + products - squares; }
   };
 
   template <size_t kBit>
-  static void accumulate(const float* sizes, float inverse, Sums& sums) {
-    for (size_t lane = 0; lane < kWidth; ++lane) {
-      const float size = sizes[lane] * inverse;
-      const float level = nearestMagnitude(kBit, size);
-      sums.products[lane] += size * level;
-      sums.squares[lane] += level * level;
-    }
-  }
-
-  static void tableSums(const Transposed& block, size_t base, float inverse, Sums (&sums)[2]) {
+  static Sums tableSums(const Transposed& block, size_t base, float inverse) {
+    Sums sums = {Lanes::all(0), Lanes::all(0)};
     for (size_t member = 0; member < kGroup; ++member) {
-      accumulate<0>(&block.sizes[member][base], inverse, sums[0]);
-      accumulate<1>(&block.sizes[member][base], inverse, sums[1]);
+      const Lanes sizes = Lanes::load(&block.sizes[member][base]) * inverse;
+      const Lanes levels = Layout::kLadders[kBit].nearest(sizes);
+      sums.products = sums.products + sizes * levels;
+      sums.squares = sums.squares + levels * levels;
     }
+    return sums;
   }
 
-  static bool prefersSecond(const Sums (&sums)[2], size_t lane) {
-    return 2 * sums[1].products[lane] - sums[1].squares[lane] >
-           2 * sums[0].products[lane] - sums[0].squares[lane];
+  static Lanes withoutIdle(const Lanes& lanes) {
+    if (kGroups >= kLanes) return lanes;
+    return {{lanes.part[0], lanes.part[1], Float4{}, Float4{}}};
   }
 
   // Bits and codes for `scale`, and the least-squares scale for those.
   static Fit fitScale(const Transposed& block, float scale) {
-    const float inverse = inverseOf(scale * kUnit);
-    float products[kLanes] = {};
-    float squares[kLanes] = {};
-    for (size_t base = 0; base < kGroups; base += kWidth) {
-      Sums sums[2];
-      tableSums(block, base, inverse, sums);
-      for (size_t lane = 0; lane < kWidth; ++lane) {
-        const bool second = prefersSecond(sums, lane);
-        products[lane] += second ? sums[1].products[lane] : sums[0].products[lane];
-        squares[lane] += second ? sums[1].squares[lane] : sums[0].squares[lane];
-      }
+    const float unit = scale * kUnit;
+    const float inverse = inverseOf(unit);
+    Lanes products = Lanes::all(0);
+    Lanes squares = Lanes::all(0);
+    for (size_t base = 0; base < kGroups; base += kLanes) {
+      const Sums zero = tableSums<0>(block, base, inverse);
+      const Sums one = tableSums<1>(block, base, inverse);
+      const Ints second = one.score() > zero.score();
+      products = products + select(second, one.products, zero.products);
+      squares = squares + select(second, one.squares, zero.squares);
     }
     const float product = sumLanes(products);  // of values in units of scale/64
-    const float fitted = product / sumLanes(squares);
-    const float unit = scale * kUnit;
+    const float fitted = product / sumLanes(withoutIdle(squares));
     return {product > 0 ? product * fitted * unit * unit : 0, fitted * scale};
   }
 
@@ -104,13 +91,15 @@ struct Encoder {
   }
 
   static float chooseScale(const Transposed& block) {
-    float squares[kLanes] = {};
+    Lanes squares = Lanes::all(0);
     for (size_t member = 0; member < kGroup; ++member) {
-      for (size_t group = 0; group < kGroups; ++group) {
-        squares[group % kLanes] += block.sizes[member][group] * block.sizes[member][group];
+      for (size_t base = 0; base < kGroups; base += kLanes) {
+        const Lanes sizes = Lanes::load(&block.sizes[member][base]);
+        squares = squares + sizes * sizes;
       }
     }
     const float rms = std::sqrt(sumLanes(squares) * (1.0f / float(kCount)));
+    if (inverseOf(rms) == 0) return 0;
     Fit first, second;
     for (const float start : kStarts) {
       const Fit fit = fitScale(block, rms * start);
@@ -128,17 +117,22 @@ struct Encoder {
 
   static void chooseCodes(const float* values, const Transposed& block, Choice& choice) {
     const float inverse = inverseOf(choice.scale * kUnit);
-    for (size_t base = 0; base < kGroups; base += kWidth) {
-      Sums sums[2];
-      tableSums(block, base, inverse, sums);
-      for (size_t lane = 0; lane < kWidth; ++lane) {
-        choice.bits[base + lane] = prefersSecond(sums, lane);
+    for (size_t base = 0; base < kGroups; base += kLanes) {
+      const Ints second = tableSums<1>(block, base, inverse).score() >
+                          tableSums<0>(block, base, inverse).score();
+      for (size_t lane = 0; lane < kLanes && base + lane < kGroups; ++lane) {
+        choice.bits[base + lane] = second.part[lane / 4][lane % 4] != 0;
       }
-    }
-    for (size_t i = 0; i < kCount; ++i) {
-      const float value = values[i] * inverse;
-      const uint8_t codes[2] = {Layout::nearestCode(0, value), Layout::nearestCode(1, value)};
-      choice.codes[i] = codes[choice.bits[i / kGroup]];
+      for (size_t member = 0; member < kGroup; ++member) {
+        const Lanes sizes = Lanes::load(&block.sizes[member][base]) * inverse;
+        const Ints indices[2] = {Layout::kLadders[0].indices(sizes),
+                                 Layout::kLadders[1].indices(sizes)};
+        for (size_t lane = 0; lane < kLanes && base + lane < kGroups; ++lane) {
+          const size_t at = (base + lane) * kGroup + member;
+          const int32_t index = indices[choice.bits[base + lane]].part[lane / 4][lane % 4];
+          choice.codes[at] = Layout::signedCode(values[at] < 0, size_t(index));
+        }
+      }
     }
   }
 
@@ -153,10 +147,6 @@ struct Encoder {
     return choice;
   }
 
-  static float valueAt(const Choice& choice, size_t i) {
-    return Layout::level(choice.bits[i / kGroup], choice.codes[i]) * (choice.scale * kUnit);
-  }
-
   // What a group would change to with a given table.
   struct Move {
     float gain = 0;  // change of the weighted error; negative is better
@@ -164,57 +154,75 @@ struct Encoder {
     float changes[kGroup] = {};
   };
 
-  static Move tryTable(const tq::Importance& importance, const Choice& choice,
-                       const float* gradient, size_t first, size_t bit) {
-    const float unit = choice.scale * kUnit;
-    const float inverse = inverseOf(unit);
-    Move move;
-    for (size_t i = 0; i < kGroup; ++i) {
-      const size_t at = (first + i) % tq::kRotation;
-      float slope = gradient[at];
-      for (size_t j = 0; j < i; ++j) {
-        slope += move.changes[j] * importance.row(at)[(first + j) % tq::kRotation];
-      }
-      const float value = valueAt(choice, first + i);
-      const uint8_t code =
-          Layout::nearestCode(bit, (value - slope / importance.diagonal()) * inverse);
-      const float change = Layout::level(bit, code) * unit - value;
-      move.codes[i] = code;
-      move.changes[i] = change;
-      move.gain += change * (2 * slope + change * importance.diagonal());
-    }
-    return move;
-  }
+  // Coordinate descent inside one rotation block.
+  struct Descent {
+    const tq::Importance& importance;
+    Choice& choice;
+    size_t rotation;
+    float unit;             // of a table entry
+    float inverse;          // 1/unit
+    float reach;            // 1/curvature: a slope times this is the way to the minimum
+    float gradient[tq::kRotation] = {};  // G·error, kept up to date
 
-  // One pass over the groups of one rotation block; `gradient` is G·error of that block.
-  static bool descend(const tq::Importance& importance, size_t rotation, Choice& choice,
-                      float* gradient) {
-    bool moved = false;
-    for (size_t i = 0; i < tq::kRotation; i += kGroup) {
-      const size_t first = rotation * tq::kRotation + i;
-      const Move moves[2] = {tryTable(importance, choice, gradient, first, 0),
-                             tryTable(importance, choice, gradient, first, 1)};
-      const size_t bit = moves[1].gain < moves[0].gain;
-      const Move& move = moves[bit];
-      if (!(move.gain < 0)) continue;
-      choice.bits[first / kGroup] = uint8_t(bit);
-      for (size_t j = 0; j < kGroup; ++j) {
-        choice.codes[first + j] = move.codes[j];
-        if (move.changes[j] == 0) continue;
-        const float* row = importance.row(i + j);
-        for (size_t k = 0; k < tq::kRotation; ++k) gradient[k] += move.changes[j] * row[k];
+    Descent(const tq::Importance& importance_, Choice& choice_, size_t rotation_)
+        : importance(importance_),
+          choice(choice_),
+          rotation(rotation_),
+          unit(choice.scale * kUnit),
+          inverse(inverseOf(unit)),
+          reach(inverseOf(importance.diagonal())) {}
+
+    // `at`: first member of the group, inside the rotation block.
+    Move tryTable(size_t at, size_t bit) const {
+      const size_t first = rotation * tq::kRotation + at;
+      const size_t current = choice.bits[first / kGroup];
+      Move move;
+      for (size_t i = 0; i < kGroup; ++i) {
+        float slope = gradient[at + i];
+        for (size_t j = 0; j < i; ++j) slope += move.changes[j] * importance.at(at + i, at + j);
+        const float value = Layout::level(current, choice.codes[first + i]) * unit;
+        const uint8_t code = Layout::nearestCode(bit, (value - slope * reach) * inverse);
+        const float change = Layout::level(bit, code) * unit - value;
+        move.codes[i] = code;
+        move.changes[i] = change;
+        move.gain += change * (2 * slope + change * importance.diagonal());
       }
-      moved = true;
+      return move;
     }
-    return moved;
-  }
+
+    // One pass over the groups; true if anything moved.
+    bool pass(bool bothTables) {
+      bool moved = false;
+      for (size_t at = 0; at < tq::kRotation; at += kGroup) {
+        const size_t first = rotation * tq::kRotation + at;
+        size_t bit = choice.bits[first / kGroup];
+        Move move = tryTable(at, bit);
+        if (bothTables) {
+          const Move other = tryTable(at, 1 - bit);
+          if (other.gain < move.gain) {
+            move = other;
+            bit = 1 - bit;
+          }
+        }
+        if (!(move.gain < 0)) continue;
+        choice.bits[first / kGroup] = uint8_t(bit);
+        for (size_t i = 0; i < kGroup; ++i) {
+          choice.codes[first + i] = move.codes[i];
+          if (move.changes[i] != 0) importance.addRow(at + i, move.changes[i], gradient);
+        }
+        moved = true;
+      }
+      return moved;
+    }
+  };
 
   static float weightedError(const float* values, const tq::Importance& importance,
                              size_t rotation, const Choice& choice, float* gradient) {
+    const float unit = choice.scale * kUnit;
     float error[tq::kRotation];
     for (size_t i = 0; i < tq::kRotation; ++i) {
       const size_t at = rotation * tq::kRotation + i;
-      error[i] = valueAt(choice, at) - values[at];
+      error[i] = Layout::level(choice.bits[at / kGroup], choice.codes[at]) * unit - values[at];
     }
     importance.apply(error, gradient);
     return tq::dot32(error, gradient);
@@ -246,12 +254,10 @@ struct Encoder {
       float before = 0;
       float after = 0;
       for (size_t r = 0; r < kRotations; ++r) {
-        float gradient[tq::kRotation];
-        before += weightedError(values, importances[r], r, choice, gradient);
-        for (int pass = 0; pass < kPasses; ++pass) {
-          if (!descend(importances[r], r, choice, gradient)) break;
-        }
-        after += weightedError(values, importances[r], r, choice, gradient);
+        Descent descent(importances[r], choice, r);
+        before += weightedError(values, importances[r], r, choice, descent.gradient);
+        for (int pass = 0; pass < kPasses && descent.pass(pass == 0); ++pass) continue;
+        after += weightedError(values, importances[r], r, choice, descent.gradient);
       }
       if (bestError < 0) bestError = before;
       if (after < bestError) {
@@ -279,8 +285,8 @@ struct Encoder {
   // Trial scales in units of the root mean square.
   static constexpr float kStarts[] = {0.80f, 0.95f, 1.10f, 1.25f, 1.40f, 1.60f, 1.90f};
   static constexpr int kRefinements = 6;
-  static constexpr int kRounds = 4;
-  static constexpr int kPasses = 3;
+  static constexpr int kRounds = 3;
+  static constexpr int kPasses = 2;
 };
 
 }  // namespace bitloom::tq_1b

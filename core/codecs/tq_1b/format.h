@@ -12,6 +12,7 @@
 #include <cstring>
 #include <span>
 
+#include "core/codecs/lanes.h"
 #include "core/codecs/tq/packing.h"
 #include "core/half.h"
 
@@ -41,22 +42,38 @@ struct Format {
     return float(Table::kLevels[bit][index]);
   }
 
-  // Table entry, signed.
-  static constexpr float level(size_t bit, uint8_t code) {
-    return code >= kMagnitudes ? magnitude(bit, code - kMagnitudes)
-                               : -magnitude(bit, kMagnitudes - 1 - code);
-  }
+  // Table entries, signed, by scale bit and code.
+  struct Entries {
+    float values[2][2 * kMagnitudes] = {};
+    constexpr Entries() {
+      for (size_t bit = 0; bit < 2; ++bit) {
+        for (size_t k = 0; k < kMagnitudes; ++k) {
+          values[bit][kMagnitudes + k] = magnitude(bit, k);
+          values[bit][kMagnitudes - 1 - k] = -magnitude(bit, k);
+        }
+      }
+    }
+  };
+  static constexpr Entries kEntries{};
 
-  static constexpr float boundary(size_t bit, size_t k) {
-    return 0.5f * (magnitude(bit, k - 1) + magnitude(bit, k));
+  static constexpr float level(size_t bit, uint8_t code) { return kEntries.values[bit][code]; }
+
+  struct Magnitudes {
+    float values[kMagnitudes] = {};
+    constexpr explicit Magnitudes(size_t bit) {
+      for (size_t k = 0; k < kMagnitudes; ++k) values[k] = magnitude(bit, k);
+    }
+  };
+  static constexpr Ladder<kMagnitudes> kLadders[2] = {
+      Ladder<kMagnitudes>(Magnitudes(0).values), Ladder<kMagnitudes>(Magnitudes(1).values)};
+
+  static constexpr uint8_t signedCode(bool negative, size_t index) {
+    return uint8_t(negative ? kMagnitudes - 1 - index : kMagnitudes + index);
   }
 
   // `value` in units of the table; a tie goes to the larger magnitude, zero to the positive side.
   static constexpr uint8_t nearestCode(size_t bit, float value) {
-    const float size = value < 0 ? -value : value;
-    size_t index = 0;
-    for (size_t k = 1; k < kMagnitudes; ++k) index += size >= boundary(bit, k);
-    return uint8_t(value < 0 ? kMagnitudes - 1 - index : kMagnitudes + index);
+    return signedCode(value < 0, kLadders[bit].indexOf(value < 0 ? -value : value));
   }
 
   // What one block or half block holds.
