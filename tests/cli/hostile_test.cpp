@@ -57,7 +57,8 @@ TEST(Hostile, KilledScanKeepsItsCellsAndResumesToTheSameNumbers) {
   ASSERT_EQ(resumed.exit, 0) << resumed.err;
   auto cellsOf = [](const test::Finished& finished) {
     std::map<std::string, double> cells;
-    for (const auto& cell : finished.json()["cells"]) cells[cell["tensor"]] = cell["value"];
+    const auto scanned = finished.json();
+    for (const auto& cell : scanned["cells"]) cells[cell["tensor"]] = cell["value"];
     return cells;
   };
   EXPECT_EQ(cellsOf(resumed), cellsOf(straight));

@@ -67,7 +67,8 @@ TEST(Verbs, PlanBytesAreTheFilesBytes) {
   EXPECT_EQ(plan["bytes"], std::filesystem::file_size(cli.path("m.gguf")));
   EXPECT_EQ(made.json()["bytes"], plan["bytes"]);
   bool pinned = false;
-  for (const auto& tensor : made.json()["tensors"]) {
+  const auto written = made.json();
+  for (const auto& tensor : written["tensors"]) {
     if (tensor["name"] == "token_embd.weight") pinned = tensor["effective"] == "q8_0";
   }
   EXPECT_TRUE(pinned);
@@ -138,7 +139,9 @@ TEST(Verbs, ExportMainlineHoldsOnlyMainlineTypes) {
                              "-o", cli.path("e.gguf"), "--json"});
   ASSERT_EQ(made.exit, 0) << made.err;
   EXPECT_FALSE(made.json()["changes"].empty());
-  for (const auto& tensor : cli.run({"inspect", cli.path("e.gguf"), "--json"}).json()["tensors"]) {
+  const auto exported = cli.run({"inspect", cli.path("e.gguf"), "--json"}).json();
+  ASSERT_FALSE(exported["tensors"].empty());
+  for (const auto& tensor : exported["tensors"]) {
     EXPECT_FALSE(tensor["type"].get<std::string>().starts_with("tq")) << tensor["name"];
   }
 }
