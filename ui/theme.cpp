@@ -149,8 +149,6 @@ QTableView::item:focus { border: 1px solid @accent; }
 QHeaderView { background: @panel; }
 QHeaderView::section { background: @panel; color: @faint; border: none;
   border-bottom: 1px solid @border; padding: 5px 8px; font-weight: bold; }
-QHeaderView::down-arrow { image: url(:/icons/chevron.svg); width: 10px; height: 10px; }
-QHeaderView::up-arrow { image: url(:/icons/chevron-up.svg); width: 10px; height: 10px; }
 QTableCornerButton::section { background: @panel; border: none; }
 QScrollArea { background: transparent; border: none; }
 QScrollBar { background: transparent; border: none; }
