@@ -60,8 +60,15 @@ QString formatKld(double value) {
 QString formatKldError(double value, double error) {
   if (!std::isfinite(value)) return text("unknown");
   if (!std::isfinite(error) || error <= 0) return formatKld(value);
+  const double size = std::max(std::abs(value), error);
+  if (size < 0.0005) {
+    const int exponent = int(std::floor(std::log10(size)));
+    const double unit = std::pow(10.0, exponent);
+    return QStringLiteral("(%1 ± %2)e%3")
+        .arg(value / unit, 0, 'f', 1).arg(error / unit, 0, 'f', 1).arg(exponent);
+  }
   // Two digits of the error decide how many of the value mean anything.
-  const int places = int(std::clamp(1 - std::floor(std::log10(error)), 0.0, 6.0));
+  const int places = int(std::clamp(1 - std::floor(std::log10(error)), 0.0, 5.0));
   return QStringLiteral("%1 ± %2").arg(value, 0, 'f', places).arg(error, 0, 'f', places);
 }
 

@@ -55,7 +55,7 @@ void addBlindMix(ModelWork& work, const ProveRequest& request, const Graph& grap
   if (!recipe) return;  // cells do not cover the model: there is no such rival yet
   auto plan = resolve(*recipe, *work.model);
   if (!plan || plan->hash == report.rows.front().plan.hash) return;
-  report.rows.push_back({text("blind mix, same size"), std::move(*recipe), std::move(*plan), {}, false});
+  report.rows.push_back({text("a blind mix"), std::move(*recipe), std::move(*plan), {}, false});
 }
 
 bool isTie(const Ratio& ratio) { return !(ratio.low > 1 || ratio.high < 1); }

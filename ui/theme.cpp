@@ -149,8 +149,6 @@ QTableView::item:focus { border: 1px solid @accent; }
 QHeaderView { background: @panel; }
 QHeaderView::section { background: @panel; color: @faint; border: none;
   border-bottom: 1px solid @border; padding: 5px 8px; font-weight: bold; }
-QHeaderView::down-arrow { image: url(:/icons/chevron.svg); width: 10px; height: 10px; }
-QHeaderView::up-arrow { image: url(:/icons/chevron-up.svg); width: 10px; height: 10px; }
 QTableCornerButton::section { background: @panel; border: none; }
 QScrollArea { background: transparent; border: none; }
 QScrollBar { background: transparent; border: none; }
@@ -174,6 +172,15 @@ QMenu::item { padding: 6px 28px 6px 14px; border-radius: 4px; }
 QMenu::item:selected { background: @accentSoft; }
 QMenu::item:disabled { color: @disabled; }
 QMenu::separator { height: 1px; background: @border; margin: 4px 8px; }
+QCheckBox, QRadioButton { spacing: 7px; background: transparent; }
+QCheckBox::indicator, QRadioButton::indicator { width: 14px; height: 14px; background: @panel;
+  border: 1px solid @faint; border-radius: 4px; }
+QRadioButton::indicator { border-radius: 8px; }
+QCheckBox::indicator:checked, QRadioButton::indicator:checked { background: @accent;
+  border-color: @accent; image: url(:/icons/check.svg); }
+QRadioButton::indicator:checked { image: url(:/icons/dot.svg); }
+QCheckBox::indicator:focus, QRadioButton::indicator:focus { border: 2px solid @accent; }
+QCheckBox:disabled, QRadioButton:disabled { color: @disabled; }
 QSplitter::handle { background: transparent; }
 )";
 

@@ -22,7 +22,7 @@ namespace bitloom {
 namespace {
 
 constexpr int kCompareHeight = 210;
-const std::array<int, RunTable::kColumns> kWidths = {118, 86, 220, 90, 70, 140, 86, 90, 120};
+const std::array<int, RunTable::kColumns> kWidths = {118, 92, 220, 92, 72, 150, 104, 96, 120};
 
 void setCell(QTableWidget* table, int row, int column, const QString& text, bool faint) {
   auto* item = new QTableWidgetItem(text);

@@ -15,8 +15,11 @@ QTableWidget* makeSmallTable(const QStringList& header, const char* objectName, 
   table->setObjectName(objectName);
   table->setHorizontalHeaderLabels(header);
   table->horizontalHeader()->setHighlightSections(false);
+  QFont bold = table->font();
+  bold.setBold(true);
+  table->horizontalHeader()->setFont(bold);  // or sections are measured in the regular weight
   table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
-  table->horizontalHeader()->setStretchLastSection(true);
+  table->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
   table->verticalHeader()->hide();
   table->verticalHeader()->setDefaultSectionSize(table->fontMetrics().height() + 10);
   table->setShowGrid(false);

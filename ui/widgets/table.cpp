@@ -31,6 +31,9 @@ Table::Table(QAbstractItemModel* model, const char* objectName, QWidget* parent)
   verticalHeader()->hide();
   verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 10);
   verticalHeader()->setMinimumSectionSize(20);
+  QFont bold = font();
+  bold.setBold(true);
+  horizontalHeader()->setFont(bold);  // or sections are measured in the regular weight
   horizontalHeader()->setHighlightSections(false);
   horizontalHeader()->setStretchLastSection(true);
 }
