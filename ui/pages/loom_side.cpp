@@ -52,7 +52,7 @@ QWidget* LoomPage::buildLeft() {
   column->addWidget(buildNotice());
   column->addWidget(m_scan);
   column->addWidget(buildHeatmapCard(), 8);
-  column->addWidget(buildFaderCard(), 6);
+  column->addWidget(buildFaderCard(), 7);
   column->addWidget(buildTableCard(), 7);
   return left;
 }

@@ -16,7 +16,7 @@ class HeatLegend : public QWidget {
   void setMeaning(bool measured, const QString& unit);
   void setRange(const std::optional<std::pair<double, double>>& range);
   QSize sizeHint() const override;
-  QSize minimumSizeHint() const override { return {200, sizeHint().height()}; }
+  QSize minimumSizeHint() const override { return {170, sizeHint().height()}; }
 
  protected:
   void paintEvent(QPaintEvent* event) override;

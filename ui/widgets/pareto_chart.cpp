@@ -108,7 +108,13 @@ void ParetoChart::rescale() {
   // What is nearly lossless would stretch the axis over decades in which nothing happens.
   least = any ? std::max(least, most * 1e-5) : 1e-4;
   if (!any) most = 1, low = 0, high = 1e9;
-  const double room = std::max(high - low, high * 0.05) * 0.06;
+  if (high - low < high * 0.2) {  // a plan alone still gets a scale that can be read
+    low *= 0.6;
+    high *= 1.4;
+    least /= 4;
+    most *= 4;
+  }
+  const double room = (high - low) * 0.06;
   m_sizes->setRange(std::max(0.0, low - room) / m_unit, (high + room) / m_unit);
   m_sizes->setLabelFormat(m_unit == 1e9 ? tr("%.1f GB") : tr("%.0f MB"));
   m_damages->setRange(least / 1.5, most * 1.6);

@@ -68,12 +68,13 @@ void ScanBar::build() {
     m_metric->addItem(title, text(metric->name));
     m_metric->setItemData(m_metric->count() - 1, text(metric->summary), Qt::ToolTipRole);
   }
+  m_metric->setMaximumWidth(fontMetrics().averageCharWidth() * 34);
   m_codec = new QComboBox(this);
   m_codec->setObjectName("codecCombo");
   m_text = new QComboBox(this);
   m_text->setObjectName("textCombo");
   m_text->setSizeAdjustPolicy(QComboBox::AdjustToContents);
-  m_text->setMaximumWidth(fontMetrics().averageCharWidth() * 26);
+  m_text->setMaximumWidth(fontMetrics().averageCharWidth() * 20);
   m_scan = makeButton(tr("Scan"), "scanButton", Rank::Primary, this);
   m_stop = makeButton(tr("Stop"), "stopScanButton", Rank::Link, this);
   m_stop->setToolTip(tr("What is measured is kept; Scan goes on from there."));
@@ -86,7 +87,6 @@ void ScanBar::build() {
   row->addLayout(labelled(tr("on text"), m_text));
   row->addWidget(m_scan, 0, Qt::AlignBottom);
   row->addWidget(m_stop, 0, Qt::AlignBottom);
-  row->addSpacing(8);
   row->addWidget(m_legend, 1, Qt::AlignBottom);
   connect(m_metric, &QComboBox::currentIndexChanged, this, [this] {
     showTexts();
@@ -247,7 +247,7 @@ void ScanBar::showScan() {
     QString share;
     for (const JobList::Entry& entry : m_document.jobs().entries()) {
       if (entry.id != m_document.scanJob() || entry.progress.total == 0) continue;
-      share = formatPercent(double(entry.progress.done) / double(entry.progress.total));
+      share = tr("%1 %").arg(entry.progress.done * 100 / entry.progress.total);
     }
     m_scan->setText(share.isEmpty() ? tr("Scan …") : tr("Scan %1").arg(share));
     m_scan->setEnabled(true);
