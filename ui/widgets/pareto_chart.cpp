@@ -153,13 +153,22 @@ void ParetoChart::drawNames(QPainter& painter, const std::vector<DamageAnchor>& 
   for (const QPointF& point : m_dot->points()) {
     const QPointF at = place(point.x() * m_unit, point.y());
     taken.push_back(QRectF(at.x() - 8, at.y() - 8, 16, 16));
+    const double width = metrics.horizontalAdvance(tr("this plan"));
+    taken.push_back(QRectF(at.x() + 9, at.y() - metrics.height(), width, metrics.height()));
   }
-  for (const DamageAnchor& anchor : anchors) {
+  // What everybody knows is named first; where names would overlap, the later ones are left out.
+  std::vector<DamageAnchor> ordered = anchors;
+  const auto known = [](const DamageAnchor& a) {
+    return a.codec == "tq3_1s" || a.codec == "q4_0" || a.codec == "q8_0";
+  };
+  std::stable_partition(ordered.begin(), ordered.end(), known);
+  for (const DamageAnchor& anchor : ordered) {
     if (!(anchor.value > 0)) continue;
     const QPointF at = place(double(anchor.fileBytes), anchor.value);
     if (!plot.adjusted(-1, -1, 1, 1).contains(at)) continue;
     const double width = metrics.horizontalAdvance(anchor.title) + 2;
     QRectF rect(at.x() + 7, at.y() - metrics.height() - 1, width, metrics.height());
+    rect.moveTop(std::max(0.0, rect.top()));
     if (rect.right() > viewport()->width()) rect.moveRight(at.x() - 7);
     const auto hits = [&](const QRectF& other) { return other.intersects(rect); };
     if (std::any_of(taken.begin(), taken.end(), hits)) continue;
@@ -185,6 +194,12 @@ void ParetoChart::drawForeground(QPainter* painter, const QRectF&) {
   drawNames(*painter, m_points.uniform);
   painter->setPen(colors.good);
   drawNames(*painter, m_points.saved);
+  if (m_dot->count() > 0) {
+    const QPointF at = place(double(m_plan.fileBytes), m_plan.damage);
+    const QFontMetricsF metrics(painter->font());
+    painter->setPen(colors.accent);
+    painter->drawText(QPointF(at.x() + 9, at.y() - metrics.descent()), tr("this plan"));
+  }
   if (m_dot->count() > 0 && m_plan.error > 0 && std::isfinite(m_plan.error)) {
     const double bytes = double(m_plan.fileBytes);
     const double low = std::max(m_plan.damage - m_plan.error, m_damages->min());

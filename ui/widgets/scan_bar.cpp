@@ -157,7 +157,15 @@ void ScanBar::showTexts() {
 
 std::vector<std::string> ScanBar::allCodecs() const {
   std::vector<std::string> names;
-  for (const Codec* codec : m_document.ladder()) names.emplace_back(codec->name);
+  if (!m_document.isOpen()) return names;
+  for (const Codec* codec : m_document.ladder()) {
+    // The source's own type loses nothing: it needs no cells.
+    bool changes = false;
+    for (const Tensor& tensor : m_document.model().tensors()) {
+      changes = changes || (isQuantizable(tensor) && tensor.codec != codec);
+    }
+    if (changes) names.emplace_back(codec->name);
+  }
   return names;
 }
 
@@ -172,6 +180,7 @@ size_t ScanBar::missing(const std::vector<std::string>& names) const {
   size_t count = 0;
   for (const CellKey& key : scanCells(m_document.model(), codecs)) {
     const Tensor& tensor = m_document.model().tensors()[key.tensor];
+    if (tensor.codec == key.codec) continue;
     if (!have.count(tensor.name + '\n' + std::string(key.codec->name))) ++count;
   }
   return count;
@@ -216,7 +225,7 @@ QString ScanBar::costText() const {
   if (m_missing == 0 || !item) return {};
   return tr("Scan: %1 cells (weights × %2 codecs), %3.")
       .arg(formatGrouped(m_missing))
-      .arg(m_codec->count())
+      .arg(allCodecs().size())
       .arg(duration(m_missing));
 }
 
