@@ -53,6 +53,7 @@ TEST_F(Heatmap, GridHoldsEveryWeightThatARecipeMayChangeOnce) {
 TEST_F(Heatmap, NamesAloneGiveTheSameGrid) {
   const LoomGrid named(studio.document->model(), nullptr);
   EXPECT_EQ(named.blocks(), grid.blocks());
+  ASSERT_TRUE(named.embedding());
   EXPECT_EQ(named.embedding(), grid.embedding());
   EXPECT_EQ(named.tensors().size(), grid.tensors().size());
   EXPECT_EQ(named.column(5).size(), grid.column(5).size());

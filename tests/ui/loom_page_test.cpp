@@ -132,8 +132,8 @@ TEST_F(UnscannedLoom, WithoutAScanTheSliderTakesUniformCodecsAndSaysSo) {
   EXPECT_FALSE(page->findChild<QCheckBox*>("holdTotalCheck")->isEnabled());
   const SizeRange range = budget->range();
   ASSERT_LT(range.floor, range.ceiling);
-  slideTo(0.5);
-  const uint64_t target = range.floor + (range.ceiling - range.floor) / 2;
+  slideTo(0.3);
+  const uint64_t target = range.floor + uint64_t(0.3 * double(range.ceiling - range.floor));
   EXPECT_LE(document().plan().fileBytes, target + 1);
   EXPECT_GT(document().plan().fileBytes, range.floor);
   EXPECT_EQ(document().undoStack()->count(), 1);
