@@ -68,7 +68,8 @@ QString formatKldError(double value, double error) {
         .arg(value / unit, 0, 'f', 1).arg(error / unit, 0, 'f', 1).arg(exponent);
   }
   // Two digits of the error decide how many of the value mean anything.
-  const int places = int(std::clamp(1 - std::floor(std::log10(error)), 0.0, 5.0));
+  const int places = int(std::clamp(1 - std::floor(std::log10(error)), 0.0, 6.0));
+  if (error < 1e-6) return QStringLiteral("%1 ± %2").arg(formatKld(value), formatKld(error));
   return QStringLiteral("%1 ± %2").arg(value, 0, 'f', places).arg(error, 0, 'f', places);
 }
 

@@ -241,7 +241,7 @@ void LoomPage::connectHands() {
   connect(m_scan, &ScanBar::costChanged, this, &LoomPage::showStatus);
   connect(m_cheaper, &QPushButton::clicked, m_scan, &ScanBar::startCheaper);
   connect(m_heatmap, &HeatmapView::rangeChanged, this,
-          [this] { m_scan->legend().setRange(m_heatmap->range()); });
+          [this] { m_scan->legend().setRange(m_heatmap->range(), m_heatmap->isClipped()); });
   connect(m_heatmap, &HeatmapView::copyRequested, this, &LoomPage::copyHeatmap);
   m_heatmap->setDescriber([this](size_t tensor) { return describe(tensor); });
   connect(m_faders, &FaderBank::dragged, this, &LoomPage::dragFaders);

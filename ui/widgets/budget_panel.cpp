@@ -172,6 +172,7 @@ void BudgetPanel::buildContext() {
   row->setSpacing(4);
   m_context = new QComboBox(this);
   m_context->setObjectName("contextCombo");
+  m_context->setMaximumWidth(fontMetrics().horizontalAdvance("131 072") + 44);
   m_context->setAccessibleName(tr("Context length"));
   m_context->setToolTip(tr("Tokens of context that the key-value cache has room for"));
   m_cache = makeLabel({}, "faint");
@@ -251,7 +252,7 @@ void BudgetPanel::updateChips() {
   if (!m_document.isOpen()) return;
   const uint64_t cache = cacheBytes();
   const uint64_t file = m_document.plan().fileBytes;
-  m_cache->setText(m_document.canInfer() ? tr("KV cache f16: %1").arg(formatGB(cache))
+  m_cache->setText(m_document.canInfer() ? tr("KV cache %1").arg(formatGB(cache))
                                          : tr("KV cache: not known"));
   for (FitChip* chip : m_chips) {
     chip->setFits(file + cache <= chip->budget(),

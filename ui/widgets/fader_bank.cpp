@@ -20,6 +20,7 @@ namespace bitloom {
 namespace {
 
 constexpr double kCap = 4;         // thickness of a bar's top
+constexpr double kFoot = 1.5;      // rungs below the lowest, so that its bar can be seen and grabbed
 constexpr double kHeadroom = 26;   // for the lock above a full bar
 
 }  // namespace
@@ -61,14 +62,6 @@ void FaderBank::setUniform(double bits) {
 
 // --- scale -----------------------------------------------------------------------------------
 
-double FaderBank::lowBits() const {
-  double low = m_ladder.empty() ? 2 : m_ladder.front()->bits;
-  for (const FaderBar& bar : m_bars) {
-    if (bar.bits > 0) low = std::min(low, bar.bits);
-  }
-  return low * 0.82;  // the lowest rung is still a bar that can be seen and grabbed
-}
-
 double FaderBank::highBits() const {
   double high = m_ladder.empty() ? 8 : m_ladder.back()->bits;
   for (const FaderBar& bar : m_bars) high = std::max(high, bar.bits);
@@ -76,9 +69,19 @@ double FaderBank::highBits() const {
 }
 
 double FaderBank::yOf(double bits) const {
-  const double low = std::log(lowBits());
-  const double share = (std::log(std::max(bits, lowBits())) - low) / (std::log(highBits()) - low);
-  return height() - share * (height() - kHeadroom);
+  std::vector<double> stops;
+  for (const Codec* rung : m_ladder) stops.push_back(rung->bits);
+  if (stops.empty() || highBits() > stops.back()) stops.push_back(highBits());
+  // Bits below the first rung (a ternary source, say) share the foot of the scale.
+  double at = kFoot * bits / stops.front();
+  for (size_t i = 0; i < stops.size() && bits >= stops[i]; ++i) {
+    at = kFoot + double(i);
+    if (i + 1 < stops.size()) {
+      at += std::min(1.0, (bits - stops[i]) / (stops[i + 1] - stops[i]));
+    }
+  }
+  const double share = at / (kFoot + double(stops.size()) - 1);
+  return height() - std::min(share, 1.0) * (height() - kHeadroom);
 }
 
 const Codec* FaderBank::rungAt(double y) const {

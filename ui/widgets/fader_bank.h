@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The faders: one bar for each block (and for the embedding and the head), in the heatmap's columns.
-// Height is the block's mean bits per weight on a logarithmic scale. Dragging snaps to the ladder:
+// Height is the block's mean bits per weight on a scale that
+// gives every rung of the ladder the same room, so that each can be hit. Dragging snaps to the ladder:
 // `dragged` while the hand moves, `dropped` once on release, `dragCancelled` by Esc. With Shift every
 // bar under the mouse takes the level. The widget changes nothing itself but the selection.
 #pragma once
@@ -67,7 +68,6 @@ class FaderBank : public QWidget, public AccessibleText {
   bool event(QEvent* event) override;
 
  private:
-  double lowBits() const;
   double highBits() const;
   void dragTo(const QPointF& point, bool paint);
   void drawScale(QPainter& painter) const;

@@ -30,11 +30,13 @@ void HeatLegend::setMeaning(bool measured, const QString& unit) {
   update();
 }
 
-void HeatLegend::setRange(const std::optional<std::pair<double, double>>& range) {
+void HeatLegend::setRange(const std::optional<std::pair<double, double>>& range, bool clipped) {
+  m_clipped = clipped;
   m_range = range;
   setAccessibleName(range ? tr("Colours from %1 to %2 %3").arg(shortNumber(range->first),
                                                                shortNumber(range->second), m_unit)
                           : tr("Nothing measured yet"));
+  setToolTip(accessibleName());
   update();
 }
 
@@ -59,9 +61,14 @@ void HeatLegend::paintEvent(QPaintEvent*) {
     painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, tr("no cells yet"));
     return;
   }
-  painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, shortNumber(m_range->first));
-  painter.drawText(ends, Qt::AlignRight | Qt::AlignVCenter,
-                   tr("%1 %2").arg(shortNumber(m_range->second), m_unit));
+  const QString below = m_clipped ? QStringLiteral("≤ ") : QString();
+  const QString above = m_clipped ? QStringLiteral("≥ ") : QString();
+  const QString low = below + shortNumber(m_range->first);
+  const QString high = above + shortNumber(m_range->second);
+  const QString full = tr("%1 %2").arg(high, m_unit);
+  const bool fits = metrics.horizontalAdvance(low + "  " + full) < ramp.width();
+  painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, low);
+  painter.drawText(ends, Qt::AlignRight | Qt::AlignVCenter, fits ? full : high);
 }
 
 }  // namespace bitloom

@@ -14,9 +14,10 @@ class HeatLegend : public QWidget {
  public:
   explicit HeatLegend(QWidget* parent = nullptr);
   void setMeaning(bool measured, const QString& unit);
-  void setRange(const std::optional<std::pair<double, double>>& range);
+  // `clipped`: values beyond the ends share the ends' colours.
+  void setRange(const std::optional<std::pair<double, double>>& range, bool clipped);
   QSize sizeHint() const override;
-  QSize minimumSizeHint() const override { return {200, sizeHint().height()}; }
+  QSize minimumSizeHint() const override { return {170, sizeHint().height()}; }
 
  protected:
   void paintEvent(QPaintEvent* event) override;
@@ -24,6 +25,7 @@ class HeatLegend : public QWidget {
  private:
   bool m_measured = false;
   QString m_unit;
+  bool m_clipped = false;
   std::optional<std::pair<double, double>> m_range;
 };
 

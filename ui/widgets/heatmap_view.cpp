@@ -19,6 +19,7 @@ namespace bitloom {
 namespace {
 
 constexpr double kCellGap = 2;
+constexpr size_t kManyCells = 40;
 constexpr double kShownError = 0.05;  // of the value; smaller errors draw no mark
 
 }  // namespace
@@ -64,13 +65,16 @@ void HeatmapView::setPins(std::set<size_t> pins) {
 std::optional<std::pair<double, double>> HeatmapView::range() const { return m_range; }
 
 void HeatmapView::updateRange() {
-  std::optional<std::pair<double, double>> range;
+  std::vector<double> values;
   for (const auto& [tensor, cell] : m_cells) {
-    if (!(cell.value > 0) || !std::isfinite(cell.value)) continue;
-    if (!range) range = {cell.value, cell.value};
-    range->first = std::min(range->first, cell.value);
-    range->second = std::max(range->second, cell.value);
+    if (cell.value > 0 && std::isfinite(cell.value)) values.push_back(cell.value);
   }
+  std::sort(values.begin(), values.end());
+  // A few outliers would leave one colour for all others: they share the ends.
+  const size_t cut = values.size() < kManyCells ? 0 : values.size() * 3 / 100;
+  std::optional<std::pair<double, double>> range;
+  if (!values.empty()) range = {values[cut], values[values.size() - 1 - cut]};
+  m_clipped = cut > 0;
   if (range == m_range) return;
   m_range = range;
   emit rangeChanged();

@@ -39,8 +39,10 @@ class HeatmapView : public QWidget, public AccessibleText {
   // Text of a cell's tooltip and of its accessible description.
   void setDescriber(std::function<QString(size_t tensor)> describe) { m_describe = describe; }
 
-  // Smallest and largest positive value: the ends of the colours. Empty: nothing measured.
+  // The ends of the colours: smallest and largest positive value, or of many cells the 3 % and 97 %
+  // points (`isClipped`). Empty: nothing measured.
   std::optional<std::pair<double, double>> range() const;
+  bool isClipped() const { return m_clipped; }
   QColor cellColor(size_t tensor) const;  // invalid: not measured
   QRectF cellRect(int row, int column) const;
   GridPosition current() const { return m_current; }
@@ -90,6 +92,7 @@ class HeatmapView : public QWidget, public AccessibleText {
   std::set<size_t> m_pins;
   std::function<QString(size_t)> m_describe;
   std::optional<std::pair<double, double>> m_range;
+  bool m_clipped = false;
   GridPosition m_current{0, 1};
   GridPosition m_anchor{0, 1};
   std::optional<QPointF> m_pressed;

@@ -108,7 +108,13 @@ void ParetoChart::rescale() {
   // What is nearly lossless would stretch the axis over decades in which nothing happens.
   least = any ? std::max(least, most * 1e-5) : 1e-4;
   if (!any) most = 1, low = 0, high = 1e9;
-  const double room = std::max(high - low, high * 0.05) * 0.06;
+  if (high - low < high * 0.2) {  // a plan alone still gets a scale that can be read
+    low *= 0.6;
+    high *= 1.4;
+    least /= 4;
+    most *= 4;
+  }
+  const double room = (high - low) * 0.06;
   m_sizes->setRange(std::max(0.0, low - room) / m_unit, (high + room) / m_unit);
   m_sizes->setLabelFormat(m_unit == 1e9 ? tr("%.1f GB") : tr("%.0f MB"));
   m_damages->setRange(least / 1.5, most * 1.6);
@@ -147,13 +153,22 @@ void ParetoChart::drawNames(QPainter& painter, const std::vector<DamageAnchor>& 
   for (const QPointF& point : m_dot->points()) {
     const QPointF at = place(point.x() * m_unit, point.y());
     taken.push_back(QRectF(at.x() - 8, at.y() - 8, 16, 16));
+    const double width = metrics.horizontalAdvance(tr("this plan"));
+    taken.push_back(QRectF(at.x() + 9, at.y() - metrics.height(), width, metrics.height()));
   }
-  for (const DamageAnchor& anchor : anchors) {
+  // What everybody knows is named first; where names would overlap, the later ones are left out.
+  std::vector<DamageAnchor> ordered = anchors;
+  const auto known = [](const DamageAnchor& a) {
+    return a.codec == "tq3_1s" || a.codec == "q4_0" || a.codec == "q8_0";
+  };
+  std::stable_partition(ordered.begin(), ordered.end(), known);
+  for (const DamageAnchor& anchor : ordered) {
     if (!(anchor.value > 0)) continue;
     const QPointF at = place(double(anchor.fileBytes), anchor.value);
     if (!plot.adjusted(-1, -1, 1, 1).contains(at)) continue;
     const double width = metrics.horizontalAdvance(anchor.title) + 2;
     QRectF rect(at.x() + 7, at.y() - metrics.height() - 1, width, metrics.height());
+    rect.moveTop(std::max(0.0, rect.top()));
     if (rect.right() > viewport()->width()) rect.moveRight(at.x() - 7);
     const auto hits = [&](const QRectF& other) { return other.intersects(rect); };
     if (std::any_of(taken.begin(), taken.end(), hits)) continue;
@@ -179,6 +194,12 @@ void ParetoChart::drawForeground(QPainter* painter, const QRectF&) {
   drawNames(*painter, m_points.uniform);
   painter->setPen(colors.good);
   drawNames(*painter, m_points.saved);
+  if (m_dot->count() > 0) {
+    const QPointF at = place(double(m_plan.fileBytes), m_plan.damage);
+    const QFontMetricsF metrics(painter->font());
+    painter->setPen(colors.accent);
+    painter->drawText(QPointF(at.x() + 9, at.y() - metrics.descent()), tr("this plan"));
+  }
   if (m_dot->count() > 0 && m_plan.error > 0 && std::isfinite(m_plan.error)) {
     const double bytes = double(m_plan.fileBytes);
     const double low = std::max(m_plan.damage - m_plan.error, m_damages->min());

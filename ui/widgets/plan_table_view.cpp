@@ -115,7 +115,7 @@ PlanTableView::PlanTableView(PlanTable& model, LoomSelection& selection, QWidget
   setMouseTracking(true);
   setFrameShape(QFrame::NoFrame);
   setWordWrap(false);
-  setTextElideMode(Qt::ElideMiddle);
+  setTextElideMode(Qt::ElideRight);
   verticalHeader()->hide();
   verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 8);
   horizontalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
@@ -174,7 +174,7 @@ void PlanTableView::placeColumns() {
   const int name = wide("blk.00.attn_output.weight");
   const int codec = wide("requested ▾");
   const int bytes = wide("999 MB");
-  const int damage = wide("0.00000 ± 0.00000");
+  const int damage = wide("0.000000 ± 0.000000");
   const int pin = wide("pin ▾");
   const int taken = name + 2 * codec + bytes + damage + pin;
   const int why = std::max(60, viewport()->width() - taken);

@@ -68,12 +68,13 @@ void ScanBar::build() {
     m_metric->addItem(title, text(metric->name));
     m_metric->setItemData(m_metric->count() - 1, text(metric->summary), Qt::ToolTipRole);
   }
+  m_metric->setMaximumWidth(fontMetrics().averageCharWidth() * 34);
   m_codec = new QComboBox(this);
   m_codec->setObjectName("codecCombo");
   m_text = new QComboBox(this);
   m_text->setObjectName("textCombo");
   m_text->setSizeAdjustPolicy(QComboBox::AdjustToContents);
-  m_text->setMaximumWidth(fontMetrics().averageCharWidth() * 26);
+  m_text->setMaximumWidth(fontMetrics().averageCharWidth() * 20);
   m_scan = makeButton(tr("Scan"), "scanButton", Rank::Primary, this);
   m_stop = makeButton(tr("Stop"), "stopScanButton", Rank::Link, this);
   m_stop->setToolTip(tr("What is measured is kept; Scan goes on from there."));
@@ -86,7 +87,6 @@ void ScanBar::build() {
   row->addLayout(labelled(tr("on text"), m_text));
   row->addWidget(m_scan, 0, Qt::AlignBottom);
   row->addWidget(m_stop, 0, Qt::AlignBottom);
-  row->addSpacing(8);
   row->addWidget(m_legend, 1, Qt::AlignBottom);
   connect(m_metric, &QComboBox::currentIndexChanged, this, [this] {
     showTexts();
@@ -157,7 +157,15 @@ void ScanBar::showTexts() {
 
 std::vector<std::string> ScanBar::allCodecs() const {
   std::vector<std::string> names;
-  for (const Codec* codec : m_document.ladder()) names.emplace_back(codec->name);
+  if (!m_document.isOpen()) return names;
+  for (const Codec* codec : m_document.ladder()) {
+    // The source's own type loses nothing: it needs no cells.
+    bool changes = false;
+    for (const Tensor& tensor : m_document.model().tensors()) {
+      changes = changes || (isQuantizable(tensor) && tensor.codec != codec);
+    }
+    if (changes) names.emplace_back(codec->name);
+  }
   return names;
 }
 
@@ -172,6 +180,7 @@ size_t ScanBar::missing(const std::vector<std::string>& names) const {
   size_t count = 0;
   for (const CellKey& key : scanCells(m_document.model(), codecs)) {
     const Tensor& tensor = m_document.model().tensors()[key.tensor];
+    if (tensor.codec == key.codec) continue;
     if (!have.count(tensor.name + '\n' + std::string(key.codec->name))) ++count;
   }
   return count;
@@ -216,7 +225,7 @@ QString ScanBar::costText() const {
   if (m_missing == 0 || !item) return {};
   return tr("Scan: %1 cells (weights × %2 codecs), %3.")
       .arg(formatGrouped(m_missing))
-      .arg(m_codec->count())
+      .arg(allCodecs().size())
       .arg(duration(m_missing));
 }
 
@@ -247,7 +256,7 @@ void ScanBar::showScan() {
     QString share;
     for (const JobList::Entry& entry : m_document.jobs().entries()) {
       if (entry.id != m_document.scanJob() || entry.progress.total == 0) continue;
-      share = formatPercent(double(entry.progress.done) / double(entry.progress.total));
+      share = tr("%1 %").arg(entry.progress.done * 100 / entry.progress.total);
     }
     m_scan->setText(share.isEmpty() ? tr("Scan …") : tr("Scan %1").arg(share));
     m_scan->setEnabled(true);
