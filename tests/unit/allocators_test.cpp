@@ -168,6 +168,18 @@ TEST(Allocators, ReachBothEndsAndRefuseLess) {
   }
 }
 
+TEST(Allocators, WhatALongStepLeavesFreeIsFilledWithShortOnes) {
+  for (const Allocator* allocator : allocators()) {
+    Items items(11);
+    items[0].options = {{nullptr, 1000, 100}, {nullptr, 1001000, 1}};
+    for (size_t i = 1; i < items.size(); ++i) {
+      items[i].options = {{nullptr, 1000, 1}, {nullptr, 2000, 0.99}};
+    }
+    const Allocation filled = run(allocator->name, items, 11000 + 10 * 1000 + 5000);
+    EXPECT_NEAR(filled.damage, 100 + 10 * 0.99, 1e-9) << allocator->name;
+  }
+}
+
 TEST(Allocators, LambdaIsThePriceOfTheNextByte) {
   Items items(2);
   items[0].options = {{nullptr, 10, 8}, {nullptr, 20, 3}};
