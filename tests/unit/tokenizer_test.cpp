@@ -220,10 +220,16 @@ TEST(Tokenizer, StreamingShowsBrokenBytesAsReplacementCharacters) {
   StreamingDetokenizer stream(tokenizer);
   EXPECT_EQ(stream.push(byte("<0xF0>")), "");
   EXPECT_EQ(stream.push(byte("<0x9F>")), "");
-  EXPECT_EQ(stream.push(byte("<0x41>")), "\xef\xbf\xbd\xef\xbf\xbd" "A");
+  EXPECT_EQ(stream.push(byte("<0x41>")),
+            "\xef\xbf\xbd\xef\xbf\xbd"
+            "A");
   EXPECT_EQ(stream.push(byte("<0xE4>")), "");
   EXPECT_EQ(stream.finish(), "\xef\xbf\xbd");
   EXPECT_EQ(stream.push(byte("<0xFF>")), "\xef\xbf\xbd");
+  EXPECT_EQ(stream.push(byte("<0x80>")), "\xef\xbf\xbd");
+  // The start of a surrogate can become no character.
+  EXPECT_EQ(stream.push(byte("<0xED>")), "");
+  EXPECT_EQ(stream.push(byte("<0xA0>")), "\xef\xbf\xbd\xef\xbf\xbd");
 }
 
 TEST(Tokenizer, AModelWithoutTokenizerIsNotFound) {
