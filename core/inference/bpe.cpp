@@ -51,9 +51,8 @@ std::string bytesOfPrintable(std::string_view text) {
   std::string bytes;
   while (!text.empty()) {
     utf8proc_int32_t character = -1;
-    utf8proc_ssize_t step =
-        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                         utf8proc_ssize_t(text.size()), &character);
+    utf8proc_ssize_t step = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                             utf8proc_ssize_t(text.size()), &character);
     if (step <= 0) step = 1;
     const bool small = character >= 0 && size_t(character) < alphabet().byteOfCharacter.size();
     const int byte = small ? alphabet().byteOfCharacter[size_t(character)] : -1;

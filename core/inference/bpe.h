@@ -21,8 +21,7 @@ class BytePairEncoder {
                                         PreTokenizer preTokenizer);
 
   // Bytes without a token are dropped.
-  void encode(const Vocabulary& vocabulary, std::string_view text,
-              std::vector<TokenId>& out) const;
+  void encode(const Vocabulary& vocabulary, std::string_view text, std::vector<TokenId>& out) const;
 
  private:
   struct Merge {

@@ -12,8 +12,8 @@ namespace {
 
 bool isPythonSpace(utf8proc_int32_t c) {
   return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-         c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-         c == 0x202f || c == 0x205f || c == 0x3000;
+         c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+         c == 0x205f || c == 0x3000;
 }
 
 // Without the white space of Unicode at both ends.
@@ -106,8 +106,8 @@ Result<std::string> renderQwen3(const ChatContext& context) {
     const bool isLast = i + 1 == context.messages.size();
     if (i > question && (isLast || !thought.empty())) {
       const std::string_view shown = withoutTrailing(thought, '\n');
-      text += chatMlTurn("assistant", strCat("<think>\n", shown, "\n</think>\n\n",
-                                             withoutLeading(content, '\n')));
+      text += chatMlTurn(
+          "assistant", strCat("<think>\n", shown, "\n</think>\n\n", withoutLeading(content, '\n')));
     } else {
       text += chatMlTurn("assistant", content);
     }
@@ -272,25 +272,31 @@ Result<std::string> renderDeepseekR1(const ChatContext& context) {
 
 #define CHATML_TURN R"({{'<|im_start|>'+message['role']+'\n'+message['content']+'<|im_end|>\n'}})"
 #define CHATML_PROMPT R"({%ifadd_generation_prompt%}{{'<|im_start|>assistant\n'}})"
-#define CHATML_GIVEN_SYSTEM                    \
+#define CHATML_GIVEN_SYSTEM                        \
   R"({%else%}{%ifmessages[0]['role']=='system'%})" \
   R"({{'<|im_start|>system\n'+messages[0]['content']+'<|im_end|>\n'}})"
-#define LLAMA3_TURN                                                             \
+#define LLAMA3_TURN                                                              \
   R"('<|start_header_id|>'+message['role']+'<|end_header_id|>\n\n'+message['co)" \
   R"(ntent']|trim+'<|eot_id|>')"
 #define LLAMA3_PROMPT \
   R"({%ifadd_generation_prompt%}{{'<|start_header_id|>assistant<|end_header_id|>\n\n'}}{%endif%})"
 #define ALTERNATES R"({%if(message['role']=='user')!=(loop.index0%2==0)%})"
-#define ALTERNATE_ERROR                                                                       \
+#define ALTERNATE_ERROR \
   R"({{raise_exception('Conversation roles must alternate user/assistant/user/assistant/...')}})"
-#define MISTRAL_BEGIN R"({%ifmessages[0]['role']=='system'%}{%setsystem_message=messages[0]['content']%})"
+#define MISTRAL_BEGIN \
+  R"({%ifmessages[0]['role']=='system'%}{%setsystem_message=messages[0]['content']%})"
 #define MISTRAL_CHECK \
   R"({%if(message['role']=='user')!=(ns.index%2==0)%}{{raise_exception('After the optional)"
 
 std::vector<std::string_view> mistralFragments(std::string_view lastUser, std::string_view user,
                                                std::string_view answer) {
-  return {MISTRAL_BEGIN, MISTRAL_CHECK, "{{bos_token}}{%formessageinloop_messages%}",
-          "{%ifloop.lastandsystem_messageisdefined%}", lastUser, user, answer,
+  return {MISTRAL_BEGIN,
+          MISTRAL_CHECK,
+          "{{bos_token}}{%formessageinloop_messages%}",
+          "{%ifloop.lastandsystem_messageisdefined%}",
+          lastUser,
+          user,
+          answer,
           R"({{raise_exception('Only user and assistant roles are supported)",
           "{%endif%}{%endfor%}"};
 }
@@ -302,39 +308,45 @@ std::vector<ChatFamily> makeFamilies() {
        {R"({%formessageinmessages%}{%ifloop.firstandmessages[0]['role']!='system'%})"
         R"({{'<|im_start|>system\n)",
         R"(<|im_end|>\n'}}{%endif%})" CHATML_TURN "{%endfor%}" CHATML_PROMPT "{%endif%}"},
-       0, renderChatMlWithSystem},
+       0,
+       renderChatMlWithSystem},
       {"qwen2.5",
-       {"{%iftools%}",
-        CHATML_GIVEN_SYSTEM R"({%else%}{{'<|im_start|>system\n)",
-        R"(<|im_end|>\n'}}{%endif%}{%endif%}{%formessageinmessages%}{%if(message['role']=='user')or)"
+       {"{%iftools%}", CHATML_GIVEN_SYSTEM R"({%else%}{{'<|im_start|>system\n)",
+        R"(<|im_end|>\n'}}{%endif%}{%endif%}{%formessageinmessages%})"
+        R"({%if(message['role']=='user')or)"
         R"((message['role']=='system'andnotloop.first)or)"
         R"((message['role']=='assistant'andnotmessage.tool_calls)%})" CHATML_TURN,
         CHATML_PROMPT "{%endif%}"},
-       1, renderChatMlWithSystem},
+       1,
+       renderChatMlWithSystem},
       {"qwen3",
        {"{%iftools%}",
         CHATML_GIVEN_SYSTEM "{%endif%}{%endif%}{%setns=namespace(multi_step_tool=true",
         "startswith('<tool_response>')andmessage['content'].endswith('</tool_response>'))%}",
-        R"({%if(message['role']=='user')or(message['role']=='system'andnotloop.first)%})" CHATML_TURN,
+        R"({%if(message['role']=='user')or(message['role']=='system'andnotloop.first)%})"
+        CHATML_TURN,
         R"(.split('</think>')[-1].lstrip('\n'))",
         R"(.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n'))",
         "{%ifloop.index0>ns.last_query_index%}{%ifloop.lastor(notloop.lastandreasoning_content)%}",
         R"(\n<think>\n'+reasoning_content.strip('\n')+'\n</think>\n\n'+content.lstrip('\n')}})",
         CHATML_PROMPT "{%ifenable_thinkingisdefinedandenable_thinkingisfalse%}",
         "{%endif%}{%endif%}"},
-       -1, renderQwen3},
+       -1,
+       renderQwen3},
       {"llama-3.2",
        {"{{bos_token}}", "{%setdate_string=strftime_now('%d %b %Y')%}",
         "{%setsystem_message=messages[0]['content']|trim%}",
         R"({{'<|start_header_id|>system<|end_header_id|>\n\n'}})",
         R"({{'Cutting Knowledge Date: December 2023\n'}}{{'Today Date: '+date_string+'\n\n'}})",
         "{{system_message}}{{'<|eot_id|>'}}", "{{" LLAMA3_TURN "}}", LLAMA3_PROMPT},
-       -1, renderLlama32},
+       -1,
+       renderLlama32},
       {"llama-3",
        {"{%setloop_messages=messages%}{%formessageinloop_messages%}{%setcontent=" LLAMA3_TURN
         "%}{%ifloop.index0==0%}{%setcontent=bos_token+content%}{%endif%}{{content}}"
         "{%endfor%}" LLAMA3_PROMPT},
-       -1, renderLlama3},
+       -1,
+       renderLlama3},
       {"llama-2",
        {"{{bos_token}}{%ifmessages[0]['role']=='system'%}",
         "{%eliftrue==trueandnot'<<SYS>>'inmessages[0]['content']%}", "{%setsystem_message='",
@@ -342,7 +354,8 @@ std::vector<ChatFamily> makeFamilies() {
         R"('<<SYS>>\n'+system_message+'\n<</SYS>>\n\n'+message['content'])",
         "{{'[INST] '+content.strip()+' [/INST]'}}",
         "{{' '+content.strip()+' '+eos_token}}{%endif%}{%endfor%}"},
-       2, renderLlama2},
+       2,
+       renderLlama2},
       {"mistral-v3",
        mistralFragments(R"({{'[INST] '+system_message+'\n\n'+message['content']+'[/INST]'}})",
                         "{{'[INST] '+message['content']+'[/INST]'}}",
@@ -360,21 +373,24 @@ std::vector<ChatFamily> makeFamilies() {
         "{%setrole='model'%}{%else%}{%setrole=message['role']%}{%endif%}",
         R"({{'<start_of_turn>'+role+'\n'+message['content']|trim+'<end_of_turn>\n'}})"
         R"({%endfor%}{%ifadd_generation_prompt%}{{'<start_of_turn>model\n'}}{%endif%})"},
-       -1, renderGemma2},
+       -1,
+       renderGemma2},
       {"phi-3.5",
        {R"({%formessageinmessages%}{%ifmessage['role']=='system'andmessage['content']%})"
         R"({{'<|system|>\n'+message['content']+'<|end|>\n'}})",
         R"({{'<|user|>\n'+message['content']+'<|end|>\n'}})",
         R"({{'<|assistant|>\n'+message['content']+'<|end|>\n'}}{%endif%}{%endfor%})"
         R"({%ifadd_generation_prompt%}{{'<|assistant|>\n'}}{%else%}{{eos_token}}{%endif%})"},
-       -1, renderPhi35},
+       -1,
+       renderPhi35},
       {"deepseek-r1",
        {"{%setns=namespace(", "{{bos_token}}{{ns.system_prompt}}",
         "{{'<｜User｜>'+message['content']}}",
         "{%setcontent=content.split('</think>')[-1]%}{%endif%}"
         "{{'<｜Assistant｜>'+content+'<｜end▁of▁sentence｜>'}}",
         R"({%ifadd_generation_promptandnotns.is_tool%}{{'<｜Assistant｜><think>\n'}}{%endif%})"},
-       -1, renderDeepseekR1},
+       -1,
+       renderDeepseekR1},
   };
 }
 

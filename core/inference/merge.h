@@ -28,8 +28,8 @@ struct Join {
   TokenId id = kNoToken;
 };
 
-// `symbols` lie in text order. `lookup(left, right, join)` says whether two neighbours can be joined.
-// O(n log n). Survivors are linked by `next`, from index 0.
+// `symbols` lie in text order. `lookup(left, right, join)` says whether two neighbours can be
+// joined. O(n log n). Survivors are linked by `next`, from index 0.
 template <typename Lookup>
 void joinSymbols(std::vector<Symbol>& symbols, const Lookup& lookup) {
   struct Candidate {

@@ -27,8 +27,9 @@ constexpr std::string_view kThreeDigits = "[0-9][0-9][0-9]";
 #define SPACE_TAIL R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"
 #define UPPER R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])"
 #define LOWER R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])"
-#define CASED_WORD(tail)                                          \
-  R"([^\r\n\p{L}\p{N}]?)" UPPER "*" LOWER "+" tail "|"            \
+#define CASED_WORD(tail)                           \
+  R"([^\r\n\p{L}\p{N}]?)" UPPER "*" LOWER "+" tail \
+  "|"                                              \
   R"([^\r\n\p{L}\p{N}]?)" UPPER "+" LOWER "*" tail
 
 constexpr std::string_view kLlama3 =
@@ -62,7 +63,9 @@ const std::vector<Rule>& rules() {
         "trillion", "modern-bert"},
        {kGpt2}},
       {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
-       {kLlama3}, true, true},
+       {kLlama3},
+       true,
+       true},
       {{"dbrx", "smaug-bpe", "chatglm-bpe", "glm4"}, {kLlama3}},
       {{"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"},
        {kDigit, kGpt2}},

@@ -71,7 +71,8 @@ void keepTop(std::vector<Candidate>& candidates, size_t count) {
   candidates.resize(count);
 }
 
-// The shortest front whose probabilities sum to `topP`, then those with at least `minP` of the best.
+// The shortest front whose probabilities sum to `topP`, then those with at least `minP` of the
+// best.
 void keepLikely(std::vector<Candidate>& candidates, double topP, double minP) {
   softmax(candidates, 1);
   size_t kept = candidates.size();

@@ -105,8 +105,8 @@ void SentencePieceEncoder::encodeWord(const Vocabulary& vocabulary, std::string_
   for (size_t begin = 0; begin < word.size();) {
     const size_t length = characterLength(word.substr(begin));
     const auto id = mergeable(vocabulary, word.substr(begin, length));
-    symbols.push_back(Symbol{.begin = uint32_t(begin), .length = uint32_t(length),
-                             .id = id.value_or(kNoToken)});
+    symbols.push_back(
+        Symbol{.begin = uint32_t(begin), .length = uint32_t(length), .id = id.value_or(kNoToken)});
     begin += length;
   }
   joinSymbols(symbols, [&](const Symbol& left, const Symbol& right, Join& join) {

@@ -14,8 +14,7 @@ namespace bitloom {
 
 class SentencePieceEncoder {
  public:
-  static Result<SentencePieceEncoder> create(const Metadata& metadata,
-                                             const Vocabulary& vocabulary,
+  static Result<SentencePieceEncoder> create(const Metadata& metadata, const Vocabulary& vocabulary,
                                              std::optional<TokenId> unknown);
 
   // `atStart`: the text begins the input or follows a control token, so a space is put in front

@@ -18,9 +18,18 @@ namespace {
 
 // Control tokens with which the well-known chat formats end a turn.
 constexpr std::array<std::string_view, 11> kTurnEnds = {
-    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
-    "<|end_of_text|>", "<|return|>", "</s>", "<EOT>",
-    "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|return|>",
+    "</s>",
+    "<EOT>",
+    "<\xef\xbd\x9c"
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
 };
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
@@ -78,12 +87,14 @@ struct Tokenizer::State {
 
 namespace {
 
-Result<PreTokenizer> readPreTokenizer(const Metadata& metadata, std::vector<std::string>& warnings) {
+Result<PreTokenizer> readPreTokenizer(const Metadata& metadata,
+                                      std::vector<std::string>& warnings) {
   const auto name = metadata.stringOf("tokenizer.ggml.pre");
   TRY(PreTokenizer result, PreTokenizer::create(name.value_or("default")));
   if (!name) {
-    warnings.push_back("The file names no pre-tokenizer (tokenizer.ggml.pre is absent), so "
-                       "\"default\" is used and ids may differ from the model's own.");
+    warnings.push_back(
+        "The file names no pre-tokenizer (tokenizer.ggml.pre is absent), so "
+        "\"default\" is used and ids may differ from the model's own.");
   } else if (!result.known()) {
     warnings.push_back(strCat("The pre-tokenizer \"", validUtf8(*name),
                               "\" is not known, so \"default\" is used and ids may differ from the "
@@ -133,7 +144,8 @@ Result<Tokenizer> Tokenizer::create(const Metadata& metadata) {
   }
   for (const std::string_view text : kTurnEnds) {
     const auto id = state->vocabulary.find(text);
-    if (id && state->vocabulary.types[size_t(*id)] != TokenType::Normal) state->turnEnds.insert(*id);
+    if (id && state->vocabulary.types[size_t(*id)] != TokenType::Normal)
+      state->turnEnds.insert(*id);
   }
   return Tokenizer(std::move(state));
 }
@@ -192,17 +204,33 @@ std::string Tokenizer::piece(TokenId id, bool showSpecial) const {
   return bytesOfPrintable(text);
 }
 
-size_t Tokenizer::size() const { return m_state->vocabulary.texts.size(); }
-std::optional<TokenId> Tokenizer::bos() const { return m_state->bos; }
-std::optional<TokenId> Tokenizer::eos() const { return m_state->eos; }
-bool Tokenizer::addsBos() const { return m_state->addsBos; }
-bool Tokenizer::endsTurn(TokenId id) const { return m_state->turnEnds.contains(id); }
+size_t Tokenizer::size() const {
+  return m_state->vocabulary.texts.size();
+}
+std::optional<TokenId> Tokenizer::bos() const {
+  return m_state->bos;
+}
+std::optional<TokenId> Tokenizer::eos() const {
+  return m_state->eos;
+}
+bool Tokenizer::addsBos() const {
+  return m_state->addsBos;
+}
+bool Tokenizer::endsTurn(TokenId id) const {
+  return m_state->turnEnds.contains(id);
+}
 std::optional<TokenId> Tokenizer::find(std::string_view text) const {
   return m_state->vocabulary.find(text);
 }
-std::string_view Tokenizer::model() const { return m_state->model; }
-std::string_view Tokenizer::preTokenizer() const { return m_state->preTokenizer; }
-std::span<const std::string> Tokenizer::warnings() const { return m_state->warnings; }
+std::string_view Tokenizer::model() const {
+  return m_state->model;
+}
+std::string_view Tokenizer::preTokenizer() const {
+  return m_state->preTokenizer;
+}
+std::span<const std::string> Tokenizer::warnings() const {
+  return m_state->warnings;
+}
 
 StreamingDetokenizer::StreamingDetokenizer(const Tokenizer& tokenizer) : m_tokenizer(tokenizer) {}
 

@@ -28,7 +28,7 @@ class Tokenizer {
 
   // `special`: the text of control tokens is parsed as such. No BOS or EOS is added.
   std::vector<TokenId> encode(std::string_view text, bool special = false) const;
-  // With BOS in front when the vocabulary asks for it.
+  // With BOS in front when the vocabulary asks for it and the text does not begin with it already.
   std::vector<TokenId> encodeWithBos(std::string_view text, bool special = true) const;
   std::string decode(std::span<const TokenId> ids, bool showSpecial = false) const;
   // Bytes of one token as they are appended to the text; control tokens give "" unless shown.

@@ -18,7 +18,12 @@ namespace bitloom {
 
 // Numbers of the GGUF specification.
 enum class TokenType : uint8_t {
-  Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6,
+  Normal = 1,
+  Unknown = 2,
+  Control = 3,
+  UserDefined = 4,
+  Unused = 5,
+  Byte = 6,
 };
 
 struct Vocabulary {

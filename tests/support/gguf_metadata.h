@@ -45,19 +45,32 @@ class GgufKeys {
 
   MetaValue value(MetaType type) {
     switch (type) {
-      case MetaType::U8: return {type, uint64_t(number<uint8_t>())};
-      case MetaType::U16: return {type, uint64_t(number<uint16_t>())};
-      case MetaType::U32: return {type, uint64_t(number<uint32_t>())};
-      case MetaType::U64: return {type, number<uint64_t>()};
-      case MetaType::I8: return {type, int64_t(number<int8_t>())};
-      case MetaType::I16: return {type, int64_t(number<int16_t>())};
-      case MetaType::I32: return {type, int64_t(number<int32_t>())};
-      case MetaType::I64: return {type, number<int64_t>()};
-      case MetaType::F32: return {type, double(number<float>())};
-      case MetaType::F64: return {type, number<double>()};
-      case MetaType::Bool: return {type, number<uint8_t>() != 0};
-      case MetaType::String: return {type, string()};
-      case MetaType::Array: return {type, array()};
+      case MetaType::U8:
+        return {type, uint64_t(number<uint8_t>())};
+      case MetaType::U16:
+        return {type, uint64_t(number<uint16_t>())};
+      case MetaType::U32:
+        return {type, uint64_t(number<uint32_t>())};
+      case MetaType::U64:
+        return {type, number<uint64_t>()};
+      case MetaType::I8:
+        return {type, int64_t(number<int8_t>())};
+      case MetaType::I16:
+        return {type, int64_t(number<int16_t>())};
+      case MetaType::I32:
+        return {type, int64_t(number<int32_t>())};
+      case MetaType::I64:
+        return {type, number<int64_t>()};
+      case MetaType::F32:
+        return {type, double(number<float>())};
+      case MetaType::F64:
+        return {type, number<double>()};
+      case MetaType::Bool:
+        return {type, number<uint8_t>() != 0};
+      case MetaType::String:
+        return {type, string()};
+      case MetaType::Array:
+        return {type, array()};
     }
     throw std::runtime_error("the test's GGUF file holds an unknown type");
   }

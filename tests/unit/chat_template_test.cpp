@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -17,10 +18,14 @@ using test::readFile;
 using test::sharedPath;
 
 const std::map<std::string, std::string> kFamilyOfFile = {
-    {"smollm2-chatml", "smollm2"},   {"qwen2.5", "qwen2.5"},
-    {"qwen3", "qwen3"},              {"llama-3.2", "llama-3.2"},
-    {"llama-2", "llama-2"},          {"gemma-2", "gemma-2"},
-    {"phi-3.5", "phi-3.5"},          {"mistral-v3", "mistral-v3"},
+    {"smollm2-chatml", "smollm2"},
+    {"qwen2.5", "qwen2.5"},
+    {"qwen3", "qwen3"},
+    {"llama-3.2", "llama-3.2"},
+    {"llama-2", "llama-2"},
+    {"gemma-2", "gemma-2"},
+    {"phi-3.5", "phi-3.5"},
+    {"mistral-v3", "mistral-v3"},
     {"deepseek-r1-distill", "deepseek-r1"},
     {"mistral-nemo-v3-tekken", "mistral-nemo"},
 };
@@ -74,8 +79,8 @@ TEST(ChatTemplate, TheModelsOnDiskAreRecognised) {
   NEEDS_SHARED("models/bitloom-story-11m-f16.gguf");
   NEEDS_SHARED("models/SmolLM2-135M-Instruct.Q4_1.gguf");
   const std::vector<ChatMessage> hello = {{"user", "Hello"}};
-  const auto story = ChatTemplate::detect(
-      test::GgufKeys::read(sharedPath("models/bitloom-story-11m-f16.gguf")));
+  const auto story =
+      ChatTemplate::detect(test::GgufKeys::read(sharedPath("models/bitloom-story-11m-f16.gguf")));
   EXPECT_EQ(story.source(), "template of the model (chatml)");
   EXPECT_EQ(*story.render(hello, true),
             "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n");
@@ -117,9 +122,26 @@ TEST(ChatTemplate, ATemplateThatDiffersIsNotClaimed) {
     source.replace(at, change.first.size(), change.second);
     const ChatTemplate chat = ChatTemplate::detect(withTemplate(source));
     EXPECT_EQ(chat.family(), "chatml") << file;
-    EXPECT_EQ(chat.source(),
-              "ChatML, since the model's own template is not one that Bitloom knows") << file;
+    EXPECT_EQ(chat.source(), "ChatML, since the model's own template is not one that Bitloom knows")
+        << file;
   }
+}
+
+// The text was rendered by Jinja2 from the same template.
+TEST(ChatTemplate, Llama3PutsBosInFrontAndTrims) {
+  const ChatTemplate chat = ChatTemplate::detect(withTemplate(
+      "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = "
+      "'<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | "
+      "trim "
+      "+ '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}"
+      "{{ content }}{% endfor %}{% if add_generation_prompt %}"
+      "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}",
+      "<B>"));
+  ASSERT_EQ(chat.family(), "llama-3");
+  const std::vector<ChatMessage> messages = {{"system", " S "}, {"user", " a "}};
+  EXPECT_EQ(*chat.render(messages, true),
+            "<B><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|><|start_header_id|>user"
+            "<|end_header_id|>\n\na<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n");
 }
 
 TEST(ChatTemplate, SpellingOfATemplateDoesNotMatter) {

@@ -116,9 +116,9 @@ TEST(Sampler, PenaltyDividesPositiveAndMultipliesNegativeLogits) {
   options.repetitionPenalty = 2;
   Sampler sampler(options);
   const std::vector<TokenId> history = {0, 0, 0};
-  EXPECT_EQ(sampler.next(std::vector<float>{4, 1.9f}, history), 0);     // 2 once, not 0.5
+  EXPECT_EQ(sampler.next(std::vector<float>{4, 1.9f}, history), 0);  // 2 once, not 0.5
   EXPECT_EQ(sampler.next(std::vector<float>{4, 2.1f}, history), 1);
-  EXPECT_EQ(sampler.next(std::vector<float>{-1, -1.9f}, history), 1);   // −2
+  EXPECT_EQ(sampler.next(std::vector<float>{-1, -1.9f}, history), 1);  // −2
   EXPECT_EQ(sampler.next(std::vector<float>{-1, -2.1f}, history), 0);
 }
 

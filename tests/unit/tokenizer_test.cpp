@@ -5,7 +5,7 @@
 #include <openssl/sha.h>
 #include <rapidcheck.h>
 
-#include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "core/base/strings.h"
@@ -29,6 +29,11 @@ Tokenizer load(const std::string& relative) {
   auto made = Tokenizer::create(test::GgufKeys::read(sharedPath(relative)));
   if (!made) throw std::runtime_error(made.error().message);
   return std::move(made).value();
+}
+
+// A busy machine does not make it larger, other than time on the clock.
+double processorSeconds() {
+  return double(std::clock()) / CLOCKS_PER_SEC;
 }
 
 std::string fromHex(const std::string& hex) {
@@ -126,9 +131,9 @@ TEST(Tokenizer, WikitextWholeGivesTheReferenceIdsQuickly) {
   const json expected = json::parse(readFile(sharedPath("golden/smollm2/expected.json")));
   const Tokenizer tokenizer = load(kSmolLm);
   const std::string text = readFile(sharedPath("data/wikitext2-test.txt"));
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = processorSeconds();
   const std::vector<TokenId> ids = tokenizer.encode(text);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  const double seconds = processorSeconds() - begin;
   EXPECT_EQ(ids.size(), 309187u);
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(ids.data()), ids.size() * 4, digest);
@@ -138,19 +143,19 @@ TEST(Tokenizer, WikitextWholeGivesTheReferenceIdsQuickly) {
     hex += "0123456789abcdef"[byte & 15];
   }
   EXPECT_EQ(hex, expected["wikitext2"]["as_bytes"]["token_ids_sha256_i32le_all"]);
-  RecordProperty("seconds", std::to_string(seconds.count()));
-  EXPECT_LT(seconds.count(), 5);
+  RecordProperty("seconds", std::to_string(seconds));
+  EXPECT_LT(seconds, 3);
 }
 
 TEST(Tokenizer, SpmIsQuickOnALongText) {
   NEEDS_SHARED(kSpm);
   const Tokenizer tokenizer = load(kSpm);
   const std::string text = readFile(sharedPath("data/wikitext2-test.txt"));
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = processorSeconds();
   const std::vector<TokenId> ids = tokenizer.encode(text);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  const double seconds = processorSeconds() - begin;
   EXPECT_EQ(tokenizer.decode(ids), text);
-  EXPECT_LT(seconds.count(), 5);
+  EXPECT_LT(seconds, 3);
 }
 
 TEST(Tokenizer, TheStoryModelsPassageAndGreedyPromptAreReproduced) {
@@ -220,10 +225,16 @@ TEST(Tokenizer, StreamingShowsBrokenBytesAsReplacementCharacters) {
   StreamingDetokenizer stream(tokenizer);
   EXPECT_EQ(stream.push(byte("<0xF0>")), "");
   EXPECT_EQ(stream.push(byte("<0x9F>")), "");
-  EXPECT_EQ(stream.push(byte("<0x41>")), "\xef\xbf\xbd\xef\xbf\xbd" "A");
+  EXPECT_EQ(stream.push(byte("<0x41>")),
+            "\xef\xbf\xbd\xef\xbf\xbd"
+            "A");
   EXPECT_EQ(stream.push(byte("<0xE4>")), "");
   EXPECT_EQ(stream.finish(), "\xef\xbf\xbd");
   EXPECT_EQ(stream.push(byte("<0xFF>")), "\xef\xbf\xbd");
+  EXPECT_EQ(stream.push(byte("<0x80>")), "\xef\xbf\xbd");
+  // The start of a surrogate can become no character.
+  EXPECT_EQ(stream.push(byte("<0xED>")), "");
+  EXPECT_EQ(stream.push(byte("<0xA0>")), "\xef\xbf\xbd\xef\xbf\xbd");
 }
 
 TEST(Tokenizer, AModelWithoutTokenizerIsNotFound) {
@@ -354,15 +365,15 @@ TEST(Tokenizer, UserDefinedTokensAreAlwaysFoundAndControlTokensOnRequest) {
 TEST(Tokenizer, LongWordsDoNotTakeQuadraticTime) {
   NEEDS_SHARED(kSpm);
   const std::string text(1 << 18, 'a');
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = processorSeconds();
   for (const std::string& file : {kGpt2, kSpm}) {
     const Tokenizer tokenizer = load(file);
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
     const std::string spaces(1 << 18, ' ');
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(spaces)), spaces);
   }
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  EXPECT_LT(seconds.count(), 10);
+  const double seconds = processorSeconds() - begin;
+  EXPECT_LT(seconds, 10);
 }
 
 }  // namespace
