@@ -145,7 +145,7 @@ QWidget* LoomPage::buildSide() {
   body->addWidget(m_probeLegend);
   m_words = named(makeLabel({}), "damageWordsLabel");
   m_words->setWordWrap(true);
-  m_words->setMinimumHeight(m_words->fontMetrics().height() * 3);
+  m_words->setMinimumHeight(m_words->fontMetrics().height() * 2);
   m_words->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   m_words->setTextInteractionFlags(Qt::TextSelectableByMouse);
   m_tieNote = named(makeLabel(tr("Differences inside ± are ties."), "faint"), "tieNoteLabel");
