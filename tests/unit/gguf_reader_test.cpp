@@ -198,6 +198,10 @@ const std::vector<BadFile> kBadFiles = {
      [] {
        return with([](GgufBytes& g) { g.tensors[1].shape = {uint64_t{1} << 33, uint64_t{1} << 33}; });
      }},
+    {"ShapeOneAboveTheLimit", "the shape of tensor b.weight holds more than 2^63 weights",
+     [] {
+       return with([](GgufBytes& g) { g.tensors[1].shape = {uint64_t{1} << 32, uint64_t{1} << 31}; });
+     }},
     {"SizeThatOverflows", "the size of tensor b.weight does not fit 64 bits",
      [] { return with([](GgufBytes& g) { g.tensors[1].shape = {uint64_t{1} << 62}; }); }},
     {"UnknownType", "m.gguf: tensor b.weight has the unknown type number 99.",
