@@ -182,8 +182,8 @@ Result<SizeRange> Document::sizeRange(const std::vector<const Codec*>& codecs) c
   return reachableSizes(*m_model, graph(), request);
 }
 
-// One codec per width, up to that of the source: the steps of a fader. Among equals the one that
-// the recipe's runtime knows.
+// One codec per width, up to that of the source: the steps of a fader. Among equals the source's
+// own, then the one that the recipe's runtime knows.
 void Document::buildLadder() {
   m_ladder.clear();
   double widest = 0;
@@ -197,8 +197,15 @@ void Document::buildLadder() {
   const auto known = [profile](const Codec* codec) {
     return profile != nullptr && profile->find(codec->name) != nullptr;
   };
+  const auto own = [this](const Codec* codec) {
+    const auto tensors = m_model->tensors();
+    return std::any_of(tensors.begin(), tensors.end(), [codec](const Tensor& tensor) {
+      return isQuantizable(tensor) && tensor.codec == codec;
+    });
+  };
   std::stable_sort(m_ladder.begin(), m_ladder.end(), [&](const Codec* a, const Codec* b) {
     if (a->bits != b->bits) return a->bits < b->bits;
+    if (own(a) != own(b)) return own(a);
     return known(a) && !known(b);
   });
   const auto same = [](const Codec* a, const Codec* b) { return a->bits == b->bits; };
