@@ -33,15 +33,19 @@ Result<std::shared_ptr<const Calibration>> ModelWork::calibrationFor(const Plan&
     return makeError(ErrorCode::NotFound, model->name(),
                      ": the recipe needs a calibration text, and this model has no tokenizer.");
   }
-  const std::scoped_lock lock(m_mutex);
-  if (m_calibration == nullptr) {
-    job.step("calibration");
-    TRY(auto path, builtinCalibrationText());
-    TRY(auto text, readText(path));
-    TRY(auto variant, reference());
-    TRY(auto made, calibrate(variant, *tokenizer, text, {.dataset = path.filename().string()}, job));
-    m_calibration = std::make_shared<const Calibration>(std::move(made));
+  {
+    const std::scoped_lock lock(m_mutex);
+    if (m_calibration != nullptr) return m_calibration;
   }
+  // Without the lock: a job that held it would stand aside at its checkpoints for the very job of
+  // higher priority that waits for the lock. Two that begin together make the same twice.
+  job.step("calibration");
+  TRY(auto path, builtinCalibrationText());
+  TRY(auto text, readText(path));
+  TRY(auto variant, reference());
+  TRY(auto made, calibrate(variant, *tokenizer, text, {.dataset = path.filename().string()}, job));
+  const std::scoped_lock lock(m_mutex);
+  if (m_calibration == nullptr) m_calibration = std::make_shared<const Calibration>(std::move(made));
   return m_calibration;
 }
 

@@ -21,7 +21,7 @@ struct ModelWork {
 
   Result<Variant> reference() const { return Variant::create(model, *weights); }
 
-  // For a plan whose methods ask for one, else null. Computed once, by whichever job is first.
+  // For a plan whose methods ask for one, else null. Kept from the first job that made it.
   Result<std::shared_ptr<const Calibration>> calibrationFor(const Plan& plan, JobContext& job);
 
  private:

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "tests/support/tiny_model.h"
 #include "tests/ui/studio.h"
 
 namespace bitloom {
@@ -157,6 +158,21 @@ TEST(Document, QuantizedFileOpensAgainAndItsRunIsStored) {
   EXPECT_EQ(runs[0].state, "done");
   EXPECT_EQ(runs[0].bytes, planned);
   EXPECT_EQ(*parseRecipe(runs[0].recipeJson, "run"), document.recipe());
+}
+
+TEST(Document, WritingAndMeasuringOneNewPlanThatNeedsStatisticsBothEnd) {
+  Studio studio;
+  const auto tiny = test::writeTinyModel(studio.folder / "tiny.gguf");
+  ASSERT_TRUE(studio.open(QString::fromStdString(tiny.string())));
+  ASSERT_TRUE(studio.waitForIdle());
+  Recipe recipe = uniformRecipe(*findCodec("tq2_1b4"));
+  for (Rule& rule : recipe.rules) rule.method = "imatrix";
+  QSignalSpy done(studio.document.get(), &Document::quantized);
+  ASSERT_TRUE(studio.document->setRecipe(recipe, "with importances"));
+  studio.document->quantizeTo(QString::fromStdString((studio.folder / "out.gguf").string()));
+  ASSERT_TRUE(QTest::qWaitFor([&] { return !done.empty(); }, kPatience / 3));
+  ASSERT_TRUE(studio.waitForIdle());
+  EXPECT_EQ(studio.document->damage().kind, Document::Damage::Kind::Measured);
 }
 
 TEST(Document, CancelledQuantizeLeavesNothing) {
