@@ -4,6 +4,8 @@
 #include <QFileDialog>
 #include <QHBoxLayout>
 #include <QVBoxLayout>
+#include <algorithm>
+#include <filesystem>
 
 #include "ui/format.h"
 #include "ui/theme.h"
@@ -14,13 +16,59 @@ namespace bitloom {
 struct ChatColumn::Stream {
   std::mutex mutex;
   std::vector<ChatToken> pending;
-};
-
-struct ChatColumn::Outcome {
-  ChatAnswer answer;
-  std::vector<TokenId> prompt;
+  std::vector<TokenId> prompt;  // these two are there before the first token
   std::shared_ptr<const Variant> variant;
 };
+
+// What a column's job works with; nothing of it belongs to the window.
+struct ChatColumn::Question {
+  std::shared_ptr<ModelWork> work;
+  WeightCache& weights;
+  std::filesystem::path file;  // another model than the document's; empty: none
+  Recipe recipe;
+  ChatTemplate chat;
+  std::vector<ChatMessage> conversation;
+  ChatOptions options;
+
+  Result<std::shared_ptr<const Variant>> variant(JobContext& job) const;
+  Result<ChatAnswer> answerInto(Stream& stream, JobContext& job) const;
+};
+
+Result<std::shared_ptr<const Variant>> ChatColumn::Question::variant(JobContext& job) const {
+  auto source = work->model;
+  if (!file.empty()) {
+    TRY(source, Model::open(file));
+  }
+  struct Seen {
+    std::shared_ptr<const Calibration> statistics;  // borrowed by the variant
+    Variant variant;
+  };
+  TRY(auto plain, Variant::create(source, weights));
+  auto seen = std::make_shared<Seen>(Seen{nullptr, std::move(plain)});
+  if (!recipe.rules.empty()) {
+    TRY(auto plan, resolve(recipe, *source));
+    TRY(seen->statistics, work->calibrationFor(plan, job));
+    seen->variant.setPlan(plan, seen->statistics.get());
+  }
+  return std::shared_ptr<const Variant>(seen, &seen->variant);
+}
+
+Result<ChatAnswer> ChatColumn::Question::answerInto(Stream& stream, JobContext& job) const {
+  TRY(auto seen, variant(job));
+  TRY(auto tokenizer, Tokenizer::create(seen->model().metadata()));
+  TRY(auto text, chat.render(conversation, true));
+  const auto ids = tokenizer.encode(text, true);
+  {
+    std::lock_guard lock(stream.mutex);
+    stream.prompt = ids;
+    stream.variant = seen;
+  }
+  auto sink = [&stream](const ChatToken& token) {
+    std::lock_guard lock(stream.mutex);
+    stream.pending.push_back(token);
+  };
+  return bitloom::answer(*seen, tokenizer, ids, options, sink, job);
+}
 
 namespace {
 
@@ -111,6 +159,10 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
 
 void ChatColumn::reload() {
   stop();
+  m_job = 0;
+  m_pull.stop();
+  m_choice->setEnabled(true);
+  m_stream.reset();  // what is still under way belongs to the model before
   clear();
   fillChoices();
 }
@@ -123,12 +175,26 @@ void ChatColumn::choose(Source source, const QString& codec) {
   showFigures();
 }
 
-void ChatColumn::swapSource(ChatColumn& other) {
+void ChatColumn::swapWith(ChatColumn& other) {
+  std::swap(m_source, other.m_source);
+  std::swap(m_codec, other.m_codec);
   std::swap(m_file, other.m_file);
-  const Source source = m_source;
-  const QString codec = m_codec;
-  choose(other.m_source, other.m_codec);
-  other.choose(source, codec);
+  std::swap(m_variant, other.m_variant);
+  std::swap(m_messages, other.m_messages);
+  std::swap(m_hasExchange, other.m_hasExchange);
+  std::swap(m_prompt, other.m_prompt);
+  std::swap(m_answer, other.m_answer);
+  std::swap(m_answeredBy, other.m_answeredBy);
+  auto messages = m_transcript->messages();
+  m_transcript->setMessages(other.m_transcript->messages());
+  other.m_transcript->setMessages(std::move(messages));
+  const QString footer = m_footer->text();
+  m_footer->setText(other.m_footer->text());
+  other.m_footer->setText(footer);
+  for (ChatColumn* column : {this, &other}) {
+    column->fillChoices();
+    column->showFigures();
+  }
 }
 
 void ChatColumn::fillChoices() {
@@ -145,7 +211,12 @@ void ChatColumn::fillChoices() {
   }
   add(tr("%1 (reference)").arg(QString::fromStdString(m_document.model().sourceLabel())), Source::Reference);
   add(tr("This plan · %1").arg(formatBpw(m_document.plan().bitsPerWeight)), Source::Plan);
-  for (const Codec* codec : m_document.ladder()) {
+  std::vector<const Codec*> codecs = m_document.ladder();
+  const Codec* own = m_source == Source::Codec ? findCodec(m_codec.toStdString()) : nullptr;
+  if (own != nullptr && std::find(codecs.begin(), codecs.end(), own) == codecs.end()) {
+    codecs.push_back(own);  // above the source's bits, or beside a rung of equal width
+  }
+  for (const Codec* codec : codecs) {
     const QString name = QString::fromUtf8(codec->name.data(), qsizetype(codec->name.size()));
     add(tr("Uniform %1").arg(QString::fromUtf8(codec->title.data(), qsizetype(codec->title.size()))),
         Source::Codec, name);
@@ -156,6 +227,7 @@ void ChatColumn::fillChoices() {
 QString ChatColumn::title() const { return m_choice->currentText(); }
 
 void ChatColumn::setHiddenTitle(const QString& hidden) {
+  m_hiddenTitle = hidden;
   m_hidden->setText(QStringLiteral("<b>%1</b>").arg(hidden));
   m_hidden->setVisible(!hidden.isEmpty());
   m_choice->setVisible(hidden.isEmpty());
@@ -177,6 +249,7 @@ void ChatColumn::ask(const QString& prompt, const QString& system, const ChatOpt
   auto wanted = recipe();
   if (!wanted) return emit failed(QString::fromStdString(wanted.error().message));
   m_messages.push_back({"user", prompt.toStdString()});
+  m_hasExchange = true;
   std::vector<ChatMessage> conversation = m_messages;
   if (!system.isEmpty()) conversation.insert(conversation.begin(), {"system", system.toStdString()});
   auto messages = m_transcript->messages();
@@ -186,38 +259,24 @@ void ChatColumn::ask(const QString& prompt, const QString& system, const ChatOpt
   m_footer->setText(tr("reading the prompt…"));
   m_figures->clear();
   m_answer = {};
+  m_prompt.clear();
+  m_variant.reset();
+  m_answeredBy = title();
 
   auto stream = std::make_shared<Stream>();
   m_stream = stream;
-  const auto model = m_document.sharedModel();
-  const QString file = m_source == Source::File ? m_file : QString();
-  WeightCache& weights = m_document.weights();
-  const ChatTemplate chat = m_document.chatTemplate();
-  m_job = m_document.jobs().start<Outcome>(
+  m_choice->setEnabled(false);
+  const bool other = m_source == Source::File;
+  auto question = std::make_shared<const Question>(Question{
+      m_document.work(), m_document.weights(), other ? m_file.toStdString() : std::string(),
+      std::move(*wanted), m_document.chatTemplate(), std::move(conversation), options});
+  m_job = m_document.jobs().start<ChatAnswer>(
       tr("Chat · %1").arg(title()), JobPriority::Chat, this,
-      [=, &weights, recipe = *wanted](JobContext& job) -> Result<Outcome> {
-        auto source = model;
-        if (!file.isEmpty()) {
-          TRY(source, Model::open(file.toStdString()));
-        }
-        TRY(auto tokenizer, Tokenizer::create(source->metadata()));
-        TRY(auto variant, Variant::create(source, weights));
-        if (!recipe.rules.empty()) {
-          TRY(auto plan, resolve(recipe, *source));
-          variant.setPlan(plan);
-        }
-        Outcome outcome;
-        outcome.variant = std::make_shared<const Variant>(std::move(variant));
-        TRY(auto text, chat.render(conversation, true));
-        outcome.prompt = tokenizer.encode(text, true);
-        auto sink = [&](const ChatToken& token) {
-          std::lock_guard lock(stream->mutex);
-          stream->pending.push_back(token);
-        };
-        TRY(outcome.answer, bitloom::answer(*outcome.variant, tokenizer, outcome.prompt, options, sink, job));
-        return outcome;
+      [question, stream](JobContext& job) { return question->answerInto(*stream, job); },
+      [this, stream](Result<ChatAnswer> answer) {
+        if (stream == m_stream) finish(std::move(answer));
       },
-      [this](Result<Outcome> outcome) { finish(std::move(outcome)); }, true);
+      true);
   m_pull.start();
 }
 
@@ -227,6 +286,8 @@ void ChatColumn::pull() {
   {
     std::lock_guard lock(m_stream->mutex);
     fresh.swap(m_stream->pending);
+    m_prompt = m_stream->prompt;
+    m_variant = m_stream->variant;
   }
   if (fresh.empty()) return;
   auto messages = m_transcript->messages();
@@ -240,24 +301,39 @@ void ChatColumn::pull() {
   m_footer->setText(tr("%n token(s)", nullptr, int(m_answer.tokens.size())));
 }
 
-void ChatColumn::finish(Result<Outcome> outcome) {
+void ChatColumn::finish(Result<ChatAnswer> answer) {
   pull();
   m_pull.stop();
+  m_stream.reset();
   m_job = 0;
-  if (outcome) {
-    m_answer = outcome->answer;
-    m_prompt = outcome->prompt;
-    m_variant = outcome->variant;
+  m_choice->setEnabled(true);
+  if (answer) {
+    m_answer = std::move(*answer);
+    showAnswer(m_answer.tokens);  // the last token may have got the rest of a character
     showFigures();
     setFooter({});
-  } else if (outcome.error().code == ErrorCode::Cancelled) {
+  } else if (answer.error().code == ErrorCode::Cancelled) {
     m_footer->setText(tr("stopped after %n token(s)", nullptr, int(m_answer.tokens.size())));
   } else {
+    m_messages.push_back({"assistant", {}});
+    dropLastExchange();  // the next prompt shall not meet the same end
+    m_answer = {};
     m_footer->clear();
-    emit failed(QString::fromStdString(outcome.error().message));
+    emit failed(QString::fromStdString(answer.error().message));
   }
-  m_messages.push_back({"assistant", m_answer.text});
+  if (m_hasExchange) m_messages.push_back({"assistant", m_answer.text});
   emit answered();
+}
+
+// The last message anew, without marks.
+void ChatColumn::showAnswer(const std::vector<ChatToken>& tokens) {
+  auto messages = m_transcript->messages();
+  if (messages.empty()) return;
+  messages.back().tokens.clear();
+  for (const ChatToken& token : tokens) {
+    messages.back().tokens.push_back({.text = QString::fromStdString(token.text)});
+  }
+  m_transcript->setMessages(std::move(messages));
 }
 
 void ChatColumn::stop() {
@@ -266,14 +342,19 @@ void ChatColumn::stop() {
 
 void ChatColumn::clear() {
   m_messages.clear();
+  m_hasExchange = false;
   m_answer = {};
+  m_answeredBy.clear();
   m_prompt.clear();
+  m_variant.reset();
   m_transcript->setMessages({});
   m_figures->clear();
   m_footer->clear();
 }
 
 void ChatColumn::dropLastExchange() {
+  if (!m_hasExchange) return;
+  m_hasExchange = false;
   auto messages = m_transcript->messages();
   for (int i = 0; i < 2 && !messages.empty(); ++i) messages.pop_back();
   for (int i = 0; i < 2 && !m_messages.empty(); ++i) m_messages.pop_back();
@@ -298,6 +379,18 @@ void ChatColumn::showFigures() {
 
 void ChatColumn::showComparison(const std::vector<ChatToken>& compared, int divergence,
                                 const QString& leftTitle, const QString& rightTitle) {
+  showAnswer(m_answer.tokens);  // the forced view may have shown another text
+  mark(compared, divergence, leftTitle, rightTitle);
+}
+
+void ChatColumn::showForced(const std::vector<ChatToken>& scored, const QString& leftTitle,
+                            const QString& rightTitle) {
+  showAnswer(scored);
+  mark(scored, -1, leftTitle, rightTitle);
+}
+
+void ChatColumn::mark(const std::vector<ChatToken>& compared, int divergence,
+                      const QString& leftTitle, const QString& rightTitle) {
   auto messages = m_transcript->messages();
   if (messages.empty() || !m_document.tokenizer()) return;
   auto& tokens = messages.back().tokens;
@@ -312,18 +405,6 @@ void ChatColumn::showComparison(const std::vector<ChatToken>& compared, int dive
                         tr("KL %1 nats").arg(formatKld(compared[i].kld));
   }
   m_transcript->setMessages(std::move(messages));
-}
-
-void ChatColumn::showForced(const std::vector<ChatToken>& scored, const QString& leftTitle,
-                            const QString& rightTitle) {
-  auto messages = m_transcript->messages();
-  if (messages.empty()) return;
-  messages.back().tokens.clear();
-  for (const ChatToken& token : scored) {
-    messages.back().tokens.push_back({.text = QString::fromStdString(token.text)});
-  }
-  m_transcript->setMessages(std::move(messages));
-  showComparison(scored, -1, leftTitle, rightTitle);
 }
 
 void ChatColumn::setFooter(const QString& text) {

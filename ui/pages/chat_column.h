@@ -28,9 +28,10 @@ class ChatColumn : public QFrame {
   void reload();  // the document's model changed
   void choose(Source source, const QString& codec = {});
   void refreshChoices() { fillChoices(); }  // the plan changed
-  void swapSource(ChatColumn& other);       // sources only, not conversations
-  QString title() const;                           // "F16 (reference)", "This plan · 4.0 bpw"
-  void setHiddenTitle(const QString& hidden);      // blind mode; empty: shown
+  void swapWith(ChatColumn& other);         // sources and conversations; neither is busy
+  QString title() const;                       // "F16 (reference)", "This plan · 4.0 bpw"
+  void setHiddenTitle(const QString& hidden);  // blind mode; empty: shown
+  QString shownTitle() const { return m_hiddenTitle.isEmpty() ? title() : m_hiddenTitle; }
 
   // Answers `prompt` after the conversation so far; `answered` follows, or `failed`.
   void ask(const QString& prompt, const QString& system, const ChatOptions& options);
@@ -40,8 +41,9 @@ class ChatColumn : public QFrame {
   bool isBusy() const { return m_job != 0; }
 
   const ChatAnswer& answer() const { return m_answer; }       // of the last prompt
-  const std::vector<TokenId>& prompt() const { return m_prompt; }  // ids of the last prompt
-  std::shared_ptr<const Variant> variant() const { return m_variant; }
+  const std::vector<TokenId>& prompt() const { return m_prompt; }  // ids that were answered
+  const QString& answeredBy() const { return m_answeredBy; }  // title when the prompt was sent
+  std::shared_ptr<const Variant> variant() const { return m_variant; }  // that answered
   QString answerText() const { return QString::fromStdString(m_answer.text); }
 
   // Marks of the last answer: KL and both top-5 lists for each token, and where it parts from the
@@ -58,10 +60,13 @@ class ChatColumn : public QFrame {
 
  private:
   struct Stream;
-  struct Outcome;
+  struct Question;
   void fillChoices();
   void pull();
-  void finish(Result<Outcome> outcome);
+  void finish(Result<ChatAnswer> answer);
+  void showAnswer(const std::vector<ChatToken>& tokens);
+  void mark(const std::vector<ChatToken>& compared, int divergence, const QString& leftTitle,
+            const QString& rightTitle);
   void showFigures();
   Result<Recipe> recipe() const;
 
@@ -80,8 +85,11 @@ class ChatColumn : public QFrame {
   std::shared_ptr<Stream> m_stream;
   std::shared_ptr<const Variant> m_variant;
   std::vector<ChatMessage> m_messages;
+  bool m_hasExchange = false;  // the last prompt is among the messages
   std::vector<TokenId> m_prompt;
   ChatAnswer m_answer;
+  QString m_answeredBy;
+  QString m_hiddenTitle;
 };
 
 }  // namespace bitloom

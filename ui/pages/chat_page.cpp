@@ -3,6 +3,7 @@
 
 #include <QHBoxLayout>
 #include <QRandomGenerator>
+#include <QShortcut>
 #include <QVBoxLayout>
 
 #include "core/statistics.h"
@@ -39,7 +40,10 @@ ChatPage::ChatPage(Document& document, QWidget* parent) : QWidget(parent), m_doc
 
   for (ChatColumn* column : {m_left, m_right}) {
     connect(column, &ChatColumn::answered, this, &ChatPage::columnAnswered);
-    connect(column, &ChatColumn::failed, this, &ChatPage::showError);
+    connect(column, &ChatColumn::failed, this, [this](const QString& message) {
+      showError(message);
+      if (m_prompt->text().isEmpty()) m_prompt->setText(m_lastPrompt);  // to be changed
+    });
   }
   connect(&document, &Document::modelChanged, this, &ChatPage::reload);
   connect(&document, &Document::planChanged, this, [this] {
@@ -110,7 +114,9 @@ QWidget* ChatPage::buildSettings() {
   m_forced = new QCheckBox(tr("forced: right scores the left's text"), bar);
   m_forced->setObjectName(QStringLiteral("forcedCheckBox"));
   m_forced->setToolTip(tr("Every token of the left answer is compared, not only those before the two part."));
-  connect(m_forced, &QCheckBox::toggled, this, [this] { compare(); });
+  connect(m_forced, &QCheckBox::toggled, this, [this] {
+    if (!isBusy()) compare();
+  });
   row->addWidget(m_forced);
   row->addStretch(1);
   m_template = new QLabel(bar);
@@ -143,21 +149,29 @@ QWidget* ChatPage::buildPrompt() {
   connect(m_prompt, &QLineEdit::returnPressed, this, &ChatPage::send);
   connect(m_prompt, &QLineEdit::textChanged, this, &ChatPage::updateButtons);
   connect(m_send, &QPushButton::clicked, this,
-          [this] { m_left->isBusy() || m_right->isBusy() ? stop() : send(); });
+          [this] { isBusy() ? stop() : send(); });
+  auto* escape = new QShortcut(Qt::Key_Escape, this);
+  escape->setContext(Qt::WidgetWithChildrenShortcut);
+  connect(escape, &QShortcut::activated, this, &ChatPage::stop);
   connect(m_regenerate, &QPushButton::clicked, this, &ChatPage::regenerate);
   connect(m_clear, &QPushButton::clicked, this, [this] {
+    forgetComparison();
     m_left->clear();
     m_right->clear();
     m_lastPrompt.clear();
+    m_voted = false;
+    m_error->hide();
     updateButtons();
   });
   return card;
 }
 
 void ChatPage::reload() {
+  forgetComparison();
   m_left->reload();
   m_right->reload();
   m_lastPrompt.clear();
+  m_voted = false;
   m_error->hide();
   if (m_document.isOpen()) {
     const std::string_view source = m_document.chatTemplate().source();
@@ -178,7 +192,7 @@ ChatOptions ChatPage::options() const {
 
 void ChatPage::send() {
   const QString prompt = m_prompt->text().trimmed();
-  if (prompt.isEmpty() || m_left->isBusy() || m_right->isBusy() || !m_send->isEnabled()) return;
+  if (prompt.isEmpty() || isBusy() || !m_send->isEnabled()) return;
   m_prompt->clear();
   ask(prompt);
 }
@@ -187,14 +201,17 @@ void ChatPage::ask(const QString& prompt) {
   m_error->hide();
   m_lastPrompt = prompt;
   m_voted = false;
-  if (m_blind->isChecked()) setBlind(true);
+  forgetComparison();
+  if (m_blind->isChecked()) setSwapped(QRandomGenerator::global()->bounded(2) == 1);
+  setBlind(m_blind->isChecked());
+  m_askedBlind = m_blind->isChecked();
   m_left->ask(prompt, m_system->text(), options());
   m_right->ask(prompt, m_system->text(), options());
   updateButtons();
 }
 
 void ChatPage::regenerate() {
-  if (m_lastPrompt.isEmpty() || m_left->isBusy() || m_right->isBusy()) return;
+  if (m_lastPrompt.isEmpty() || isBusy()) return;
   m_left->dropLastExchange();
   m_right->dropLastExchange();
   if (m_temperature->value() > 0) m_seed->setValue(m_seed->value() + 1);
@@ -208,10 +225,19 @@ void ChatPage::stop() {
 
 void ChatPage::columnAnswered() {
   updateButtons();
-  if (!m_left->isBusy() && !m_right->isBusy()) compare();
+  if (!isBusy()) compare();
+}
+
+bool ChatPage::isBusy() const { return m_left->isBusy() || m_right->isBusy(); }
+
+// The columns are about to change: what is being compared is no longer what they show.
+void ChatPage::forgetComparison() {
+  if (m_compareJob != 0) m_document.jobs().cancel(m_compareJob);
+  m_compareJob = 0;
 }
 
 void ChatPage::compare() {
+  forgetComparison();
   const auto reference = m_left->variant();
   const auto variant = m_right->variant();
   const bool forced = m_forced->isChecked();
@@ -220,37 +246,49 @@ void ChatPage::compare() {
   if (reference->graph().vocabulary != variant->graph().vocabulary) return;
   std::vector<TokenId> ids;
   for (const ChatToken& token : source.tokens) ids.push_back(token.id);
-  const auto prompt = m_left->prompt();
+  const auto prompt = forced ? m_left->prompt() : m_right->prompt();
   const auto model = m_document.sharedModel();
   using Tokens = std::vector<ChatToken>;
-  m_document.jobs().start<Tokens>(
+  auto id = std::make_shared<int>(0);
+  *id = m_document.jobs().start<Tokens>(
       tr("Compare the columns"), JobPriority::Chat, this,
       [=](JobContext& job) -> Result<Tokens> {
         TRY(auto tokenizer, Tokenizer::create(model->metadata()));
         return compareForced(*reference, *variant, tokenizer, prompt, ids, job);
       },
-      [this, forced](Result<Tokens> compared) {
+      [this, forced, id](Result<Tokens> compared) {
+        if (m_compareJob != *id) return;
+        m_compareJob = 0;
         if (compared) showCompared(*compared, forced);
         else if (compared.error().code != ErrorCode::Cancelled)
           showError(QString::fromStdString(compared.error().message));
       },
       true);
+  m_compareJob = *id;
 }
 
-void ChatPage::showCompared(const std::vector<ChatToken>& compared, bool forced) {
-  const auto& left = m_left->answer().tokens;
-  const auto& right = m_right->answer().tokens;
-  size_t divergence = 0;
-  while (divergence < std::min(left.size(), right.size()) && left[divergence].id == right[divergence].id) {
-    ++divergence;
+namespace {
+
+// First token that differs; −1: nowhere. That one answer was cut short is no difference.
+int firstDivergence(const ChatAnswer& left, const ChatAnswer& right) {
+  const size_t shared = std::min(left.tokens.size(), right.tokens.size());
+  for (size_t i = 0; i < shared; ++i) {
+    if (left.tokens[i].id != right.tokens[i].id) return int(i);
   }
-  const bool same = divergence == left.size() && divergence == right.size();
-  const int mark = same ? -1 : int(divergence);
+  if (left.tokens.size() == right.tokens.size()) return -1;
+  const ChatAnswer& shorter = left.tokens.size() < right.tokens.size() ? left : right;
+  return shorter.ended ? int(shared) : -1;
+}
+
+}  // namespace
+
+void ChatPage::showCompared(const std::vector<ChatToken>& compared, bool forced) {
+  const int mark = firstDivergence(m_left->answer(), m_right->answer());
   if (forced) {
-    m_right->showForced(compared, m_left->title(), m_right->title());
+    m_right->showForced(compared, m_left->shownTitle(), m_right->shownTitle());
   } else {
-    m_right->showComparison(compared, mark, m_left->title(), m_right->title());
-    m_left->showComparison({}, mark, m_left->title(), m_right->title());
+    m_right->showComparison(compared, mark, m_left->shownTitle(), m_right->shownTitle());
+    m_left->showComparison({}, mark, m_left->shownTitle(), m_right->shownTitle());
   }
   std::vector<double> klds;
   size_t agree = 0;
@@ -262,7 +300,7 @@ void ChatPage::showCompared(const std::vector<ChatToken>& compared, bool forced)
   const double share = compared.empty() ? 1 : double(agree) / double(compared.size());
   m_right->setFooter(tr("mean KL %1 · same top token %2 · %3%4")
                          .arg(formatKldError(kld.mean, kld.error), formatPercent(share),
-                              same ? tr("no divergence") : tr("first divergence at %1").arg(divergence + 1),
+                              mark < 0 ? tr("no divergence") : tr("first divergence at %1").arg(mark + 1),
                               forced ? tr(" · scoring the left's text") : QString()));
   updateButtons();
 }
@@ -280,9 +318,9 @@ void ChatPage::vote(const QString& winner) {
   auto id = m_document.store().add(run);
   if (!id) return showError(QString::fromStdString(id.error().message));
   const auto stored = m_document.store().addVote(
-      {.run = *id, .prompt = m_lastPrompt.toStdString(), .left = left->title().toStdString(),
-       .right = right->title().toStdString(), .leftText = left->answer().text,
-       .rightText = right->answer().text, .winner = real.toStdString(), .blind = m_blind->isChecked()});
+      {.run = *id, .prompt = m_lastPrompt.toStdString(), .left = left->answeredBy().toStdString(),
+       .right = right->answeredBy().toStdString(), .leftText = left->answer().text,
+       .rightText = right->answer().text, .winner = real.toStdString(), .blind = m_askedBlind});
   if (!stored) return showError(QString::fromStdString(stored.error().message));
   m_voted = true;
   m_document.announceRuns();
@@ -291,22 +329,27 @@ void ChatPage::vote(const QString& winner) {
   updateButtons();
 }
 
+void ChatPage::setSwapped(bool swapped) {
+  if (swapped == m_swapped) return;
+  m_left->swapWith(*m_right);
+  m_swapped = swapped;
+}
+
+// Names come and go at once; the columns are shuffled when the next prompt is sent, since answers
+// that were seen with their names cannot be blinded any more.
 void ChatPage::setBlind(bool blind) {
-  const bool swap = blind && QRandomGenerator::global()->bounded(2) == 1;
-  if (swap != m_swapped) {
-    m_left->swapSource(*m_right);
-    m_swapped = swap;
-  }
+  if (!blind) setSwapped(false);
   m_left->setHiddenTitle(blind ? tr("A") : QString());
   m_right->setHiddenTitle(blind ? tr("B") : QString());
 }
 
 void ChatPage::updateButtons() {
-  const bool busy = m_left->isBusy() || m_right->isBusy();
+  const bool busy = isBusy();
   const bool ready = m_document.isOpen() && m_document.canInfer() && m_document.tokenizer();
   m_send->setText(busy ? tr("Stop") : tr("Send"));
   m_send->setEnabled(busy || (ready && !m_prompt->text().trimmed().isEmpty()));
   m_prompt->setEnabled(ready);
+  m_blind->setEnabled(!busy);
   m_regenerate->setEnabled(ready && !busy && !m_lastPrompt.isEmpty());
   m_clear->setEnabled(!busy && !m_lastPrompt.isEmpty());
   const bool canVote = !busy && !m_lastPrompt.isEmpty() && !m_voted &&

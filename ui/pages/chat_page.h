@@ -30,10 +30,13 @@ class ChatPage : public QWidget {
   void regenerate();
   void stop();
   void columnAnswered();
+  bool isBusy() const;
   void compare();
+  void forgetComparison();
   void showCompared(const std::vector<ChatToken>& compared, bool forced);
   void vote(const QString& winner);
   void setBlind(bool blind);
+  void setSwapped(bool swapped);
   void updateButtons();
   void showError(const QString& message);
   ChatOptions options() const;
@@ -56,7 +59,9 @@ class ChatPage : public QWidget {
   QDoubleSpinBox* m_temperature;
   QSpinBox* m_maxTokens;
   QString m_lastPrompt;
-  bool m_swapped = false;  // blind mode put the left column's source on the right
+  int m_compareJob = 0;
+  bool m_swapped = false;  // blind mode put the left column, conversation and all, on the right
+  bool m_askedBlind = false;
   bool m_voted = false;
 };
 
