@@ -1,17 +1,40 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A document on a store of its own, for window tests.
 #pragma once
+#include <QFileDialog>
+#include <QLineEdit>
 #include <QSignalSpy>
 #include <QTest>
 #include <memory>
+#include <ostream>
 
 #include "tests/support/paths.h"
 #include "ui/document.h"
 #include "ui/settings.h"
 
+namespace bitloom {
+
+// What a failed comparison shows.
+inline void PrintTo(const Recipe& recipe, std::ostream* out) { *out << toJson(recipe); }
+
+}  // namespace bitloom
+
 namespace bitloom::test {
 
 constexpr int kPatience = 60000;  // ms; the machine may be busy
+
+// Types a path into a file dialog and presses Return. Without the focus the dialog would shorten
+// what is typed to the name of a file that it knows.
+inline void typePath(QFileDialog& dialog, const std::filesystem::path& path) {
+  auto* name = dialog.findChild<QLineEdit*>("fileNameEdit");
+  ASSERT_NE(name, nullptr);
+  ASSERT_TRUE(QTest::qWaitForWindowActive(&dialog));
+  name->setFocus();
+  ASSERT_TRUE(QTest::qWaitFor([&] { return name->hasFocus(); }, kPatience));
+  name->selectAll();
+  QTest::keyClicks(name, QString::fromStdString(path.string()));
+  QTest::keyClick(name, Qt::Key_Return);
+}
 
 class Studio {
  public:
