@@ -53,7 +53,8 @@ class LiveLoopHeads : public testing::TestWithParam<bool> {
     return result;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Tied, LiveLoopHeads, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Head, LiveLoopHeads, testing::Bool(),
+                         [](const auto& tied) { return tied.param ? "Tied" : "OfItsOwn"; });
 
 TEST_P(LiveLoopHeads, EveryTensorsDivergenceEqualsThatOfEvaluation) {
   TinyRun run(options());

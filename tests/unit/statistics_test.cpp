@@ -162,7 +162,8 @@ TEST_P(LogitRows, FastFormsEqualTheExactOnes) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Sizes, LogitRows,
-                         testing::Values(1, 2, 15, 16, 17, 255, 256, 257, 4096, 49152));
+                         testing::Values(1, 2, 15, 16, 17, 255, 256, 257, 4096, 49152),
+                         testing::PrintToStringParamName());
 
 TEST(Statistics, EqualLargestLogitsGiveTheLowestIndex) {
   std::vector<float> row(100, 0);
