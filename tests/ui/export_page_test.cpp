@@ -56,6 +56,7 @@ TEST_F(ExportPageTest, WritesTypesThatMainlineLoadsAndEndsWithACommand) {
   const auto written = Model::open(target);
   ASSERT_TRUE(written);
   const RuntimeProfile* mainline = findProfile("mainline");
+  ASSERT_EQ((*written)->tensors().size(), studio.document->model().tensors().size());
   for (const Tensor& tensor : (*written)->tensors()) {
     EXPECT_NE(mainline->find(tensor.type), nullptr) << tensor.name << " is " << tensor.type;
   }
