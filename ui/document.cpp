@@ -123,7 +123,7 @@ void Document::adopt(Opened opened) {
   m_recipePath.clear();
   m_previewing = false;
   m_undo.clear();
-  buildLadder();
+  listCodecs();
   const Recipe start = startRecipe();
   m_recipe = {};
   m_plan = {};

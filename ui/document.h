@@ -98,7 +98,9 @@ class Document : public QObject {
   // Solves for a file size around the pins. Instant allocator; empty with a reason when impossible.
   Result<Solution> solveFor(uint64_t fileBytes, const std::vector<const Codec*>& codecs) const;
   Result<SizeRange> sizeRange(const std::vector<const Codec*>& codecs) const;
-  // Ladder of codecs that faders and solver use, by bits.
+  // Every codec that can hold this model no wider than it is, by bits: what lists offer.
+  const std::vector<const Codec*>& choices() const { return m_choices; }
+  // One of them for each width: the steps of faders, what the solver chooses from.
   const std::vector<const Codec*>& ladder() const { return m_ladder; }
 
   // --- live loop ---------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class Document : public QObject {
   bool apply(const Recipe& recipe);  // resolves, shows, schedules the measurement
   void show(Plan plan, bool preview);
   void keepSession() const;
-  void buildLadder();
+  void listCodecs();
   void measureSoon();
   void measure();
   void measured(Result<ProbeResult> result, const std::string& planHash);
@@ -167,6 +169,7 @@ class Document : public QObject {
   bool m_previewing = false;
   QUndoStack m_undo;
   std::map<std::string, Sensitivity> m_sensitivities;
+  std::vector<const Codec*> m_choices;
   std::vector<const Codec*> m_ladder;
   int m_scanJob = 0;
   std::shared_ptr<ScanFeed> m_feed;

@@ -3,6 +3,7 @@
 // used for predictions and by the solver.
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "ui/document_private.h"
 
@@ -182,16 +183,18 @@ Result<SizeRange> Document::sizeRange(const std::vector<const Codec*>& codecs) c
   return reachableSizes(*m_model, graph(), request);
 }
 
-// One codec per width, up to that of the source: the steps of a fader. Among equals the source's
-// own, then the one that the recipe's runtime knows.
-void Document::buildLadder() {
-  m_ladder.clear();
+// Among codecs of one width the ladder takes the source's own, then one that the recipe's runtime
+// knows.
+void Document::listCodecs() {
+  m_choices.clear();
   double widest = 0;
   for (const Tensor& tensor : m_model->tensors()) {
     if (isQuantizable(tensor)) widest = std::max(widest, tensor.codec->bits);
   }
   for (const Codec* codec : codecs()) {
-    if (codec->encode != nullptr && codec->bits <= std::min(widest, 16.0)) m_ladder.push_back(codec);
+    if (codec->encode != nullptr && codec->bits <= std::min(widest, 16.0)) {
+      m_choices.push_back(codec);
+    }
   }
   const RuntimeProfile* profile = findProfile(Recipe().profile);
   const auto known = [profile](const Codec* codec) {
@@ -203,13 +206,14 @@ void Document::buildLadder() {
       return isQuantizable(tensor) && tensor.codec == codec;
     });
   };
-  std::stable_sort(m_ladder.begin(), m_ladder.end(), [&](const Codec* a, const Codec* b) {
+  std::stable_sort(m_choices.begin(), m_choices.end(), [&](const Codec* a, const Codec* b) {
     if (a->bits != b->bits) return a->bits < b->bits;
     if (own(a) != own(b)) return own(a);
     return known(a) && !known(b);
   });
   const auto same = [](const Codec* a, const Codec* b) { return a->bits == b->bits; };
-  m_ladder.erase(std::unique(m_ladder.begin(), m_ladder.end(), same), m_ladder.end());
+  m_ladder.clear();
+  std::unique_copy(m_choices.begin(), m_choices.end(), std::back_inserter(m_ladder), same);
 }
 
 }  // namespace bitloom

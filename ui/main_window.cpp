@@ -16,7 +16,9 @@
 #include <QVBoxLayout>
 
 #include "ui/model_caches.h"
+#include "ui/pages/chat_page.h"
 #include "ui/pages/export_page.h"
+#include "ui/pages/loom_page.h"
 #include "ui/pages/model_page.h"
 #include "ui/pages/runs_page.h"
 #include "ui/settings.h"
@@ -25,15 +27,6 @@
 #include "ui/widgets/header_bar.h"
 #include "ui/widgets/job_strip.h"
 #include "ui/widgets/rail.h"
-
-#if __has_include("ui/pages/loom_page.h")
-#include "ui/pages/loom_page.h"
-#define BITLOOM_HAS_LOOM 1
-#endif
-#if __has_include("ui/pages/chat_page.h")
-#include "ui/pages/chat_page.h"
-#define BITLOOM_HAS_CHAT 1
-#endif
 
 namespace bitloom {
 namespace {
@@ -184,18 +177,10 @@ void MainWindow::buildPages() {
   auto* model = new ModelPage(m_document);
   connect(model, &ModelPage::openWanted, this, &MainWindow::openDialog);
   addPage(model);
-#ifdef BITLOOM_HAS_LOOM
   auto* loom = new LoomPage(m_document, this);
   connect(loom, &LoomPage::chatRequested, this, [this] { setPlace(Place::Chat); });
   addPage(loom);
-#else
-  addPage(emptyPage(tr("The plan is drawn here.")));
-#endif
-#ifdef BITLOOM_HAS_CHAT
   addPage(new ChatPage(m_document, this));
-#else
-  addPage(emptyPage(tr("Chat with the source and the plan, side by side.")));
-#endif
   m_runs = new RunsPage(m_document);
   addPage(m_runs);
   addPage(new ExportPage(m_document));

@@ -35,8 +35,9 @@ Result<T> stage(Demo& demo, const std::string& title, JobPriority priority,
                 const std::function<Result<T>(JobContext&)>& work) {
   const auto begin = std::chrono::steady_clock::now();
   auto result = demo.console.run<T>(title, priority, work);
-  demo.stages.emplace_back(
-      title, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+  if (demo.stages.empty() || demo.stages.back().first != title) demo.stages.emplace_back(title, 0);
+  demo.stages.back().second += spent.count();
   return result;
 }
 
@@ -286,7 +287,7 @@ Result<void> runDemo(Demo& demo) {
   Json stages = Json::object();
   std::string times;
   for (const auto& [name, seconds] : demo.stages) {
-    stages[name] = stages.value(name, 0.0) + seconds;
+    stages[name] = seconds;
     times += strCat(times.empty() ? "" : ", ", name, " ", fixed(seconds, 1), " s");
   }
   const Json result = {

@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// BF16: the upper half of a float, little-endian. Finite weights beyond its range are stored as its largest value: an
-// infinity would poison every sum that the weight enters.
-#include <cstring>
-
-#include "core/codec.h"
+// BF16: the upper half of a float, little-endian. Finite weights beyond its range are
+// stored as its largest value: an infinity would poison every sum that the weight enters.
+#include "core/block_codec.h"
 #include "core/half.h"
 
 namespace bitloom {
 namespace {
 
-uint64_t rowBytes(uint64_t n) { return n * sizeof(uint16_t); }
-
-void encode(std::span<const float> row, std::span<const float>, std::span<std::byte> bytes) {
-  for (size_t i = 0; i < row.size(); ++i) {
-    const float value = row[i];
-    const uint16_t bits = floatToBfloat(value == value ? clampFinite(value, kBfloatMax) : value);
-    std::memcpy(&bytes[i * sizeof(bits)], &bits, sizeof(bits));
-  }
+void encodeOne(const float* value, const float*, uint16_t& bits) {
+  bits = floatToBfloat(*value == *value ? clampFinite(*value, kBfloatMax) : *value);
 }
 
-void decode(std::span<const std::byte> bytes, std::span<float> row) {
-  for (size_t i = 0; i < row.size(); ++i) {
-    uint16_t bits;
-    std::memcpy(&bits, &bytes[i * sizeof(bits)], sizeof(bits));
-    row[i] = bfloatToFloat(bits);
-  }
-}
+void decodeOne(const uint16_t& bits, float* value) { *value = bfloatToFloat(bits); }
+
+using Rows = BlockCodec<1, uint16_t, encodeOne, decodeOne>;
 
 }  // namespace
 
@@ -36,9 +24,9 @@ const Codec codec_bf16 = {
     .summary = "16-bit brain floats: the range of F32 with 8 significant bits.",
     .fallback = "",
     .bits = 16,
-    .rowBytes = rowBytes,
-    .encode = encode,
-    .decode = decode,
+    .rowBytes = Rows::rowBytes,
+    .encode = Rows::encode,
+    .decode = Rows::decode,
 };
 
 }  // namespace bitloom

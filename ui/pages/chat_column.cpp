@@ -211,10 +211,10 @@ void ChatColumn::fillChoices() {
   }
   add(tr("%1 (reference)").arg(QString::fromStdString(m_document.model().sourceLabel())), Source::Reference);
   add(tr("This plan · %1").arg(formatBpw(m_document.plan().bitsPerWeight)), Source::Plan);
-  std::vector<const Codec*> codecs = m_document.ladder();
+  std::vector<const Codec*> codecs = m_document.choices();
   const Codec* own = m_source == Source::Codec ? findCodec(m_codec.toStdString()) : nullptr;
   if (own != nullptr && std::find(codecs.begin(), codecs.end(), own) == codecs.end()) {
-    codecs.push_back(own);  // above the source's bits, or beside a rung of equal width
+    codecs.push_back(own);  // wider than the source
   }
   for (const Codec* codec : codecs) {
     const QString name = QString::fromUtf8(codec->name.data(), qsizetype(codec->name.size()));

@@ -114,7 +114,7 @@ void LoomPage::showModel() {
   m_faders->setGrid(m_grid);
   m_faders->setLadder(m_document.ladder());
   QStringList names;
-  for (const Codec* codec : m_document.ladder()) names << text(codec->name);
+  for (const Codec* codec : m_document.choices()) names << text(codec->name);
   m_table->setCodecs(names);
   showCells();
   showPlan();

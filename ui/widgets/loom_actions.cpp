@@ -77,7 +77,7 @@ void LoomActions::fill(QMenu& menu) {
   menu.addAction(tr("Raise\t+"), this, [this] { step(1); });
   menu.addAction(tr("Lower\t−"), this, [this] { step(-1); });
   QMenu* set = menu.addMenu(tr("Set to"));
-  for (const Codec* codec : m_document.ladder()) {
+  for (const Codec* codec : m_document.choices()) {
     const QString name = text(codec->name);
     set->addAction(tr("%1 · %2 bits").arg(text(codec->title)).arg(codec->bits), this,
                    [this, name] { setCodec(name); });

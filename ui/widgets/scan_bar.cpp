@@ -115,7 +115,7 @@ void ScanBar::showModel() {
     const QSignalBlocker quietMetric(m_metric);
     const QSignalBlocker quietCodec(m_codec);
     m_codec->clear();
-    for (const Codec* codec : m_document.ladder()) {
+    for (const Codec* codec : m_document.choices()) {
       m_codec->addItem(text(codec->title), text(codec->name));
       m_codec->setItemData(m_codec->count() - 1,
                            tr("%1 bits: %2").arg(codec->bits).arg(text(codec->summary)),
@@ -158,7 +158,10 @@ void ScanBar::showTexts() {
 std::vector<std::string> ScanBar::allCodecs() const {
   std::vector<std::string> names;
   if (!m_document.isOpen()) return names;
-  for (const Codec* codec : m_document.ladder()) {
+  const auto& ladder = m_document.ladder();
+  for (const Codec* codec : m_document.choices()) {
+    const bool shown = codec == this->codec();
+    if (!shown && std::find(ladder.begin(), ladder.end(), codec) == ladder.end()) continue;
     // The source's own type loses nothing: it needs no cells.
     bool changes = false;
     for (const Tensor& tensor : m_document.model().tensors()) {
