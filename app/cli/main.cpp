@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <new>
+
 #include "app/cli/verbs.h"
+#include "core/io/mapping_guard.h"
 
 using namespace bitloom;
 
 int main(int argc, char** argv) {
+  guardMappings();
   CLI::App app(
       "Fits a language model into a memory budget: scan, solve, quantize, prove, chat, export.\n"
       "MODEL is a path to a GGUF file, or `builtin`.",
@@ -33,8 +37,11 @@ int main(int argc, char** argv) {
     if (auto ok = console.check(); !ok) return cli::report(ok.error());
     try {
       if (auto ok = verb.run(); !ok) return cli::report(ok.error());
+    } catch (const std::bad_alloc&) {
+      return cli::report({ErrorCode::OutOfMemory, "This machine has not enough memory for " +
+                                                      verb.app->get_name() + " on this model."});
     } catch (const std::exception& error) {
-      return cli::report({ErrorCode::OutOfMemory, std::string(error.what()) + "."});
+      return cli::report({ErrorCode::Io, verb.app->get_name() + " failed: " + error.what() + "."});
     }
   }
   return cli::kDone;

@@ -7,6 +7,7 @@
 #include <QTimer>
 #include <cstdio>
 
+#include "core/io/mapping_guard.h"
 #include "ui/document.h"
 #include "ui/main_window.h"
 #include "ui/plurals.h"
@@ -77,7 +78,7 @@ void takePicture(MainWindow& window, Document& document, const QString& path) {
   grab->setSingleShot(true);
   grab->setInterval(kSettle);
   QObject::connect(grab, &QTimer::timeout, &window, [&window, &document, grab, path] {
-    if (document.damage().kind == Document::Damage::Kind::Measuring) return grab->start();
+    if (document.jobs().anyRunning(true)) return grab->start();
     QApplication::exit(window.grab().save(path) ? 0 : 1);
   });
   QObject::connect(&document, &Document::modelChanged, grab, [grab] { grab->start(); });
@@ -88,6 +89,7 @@ void takePicture(MainWindow& window, Document& document, const QString& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  guardMappings();
   QApplication application(argc, argv);
   QApplication::setApplicationName("bitloom");
   QApplication::setApplicationDisplayName("Bitloom");

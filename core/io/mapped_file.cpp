@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "core/base/strings.h"
+#include "core/io/mapping_guard.h"
 
 namespace bitloom {
 namespace {
@@ -48,7 +49,9 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const int number = errno;
   ::close(file);
   if (memory == MAP_FAILED) return systemError(path, number);
-  return MappedFile(path, {static_cast<const std::byte*>(memory), size});
+  const std::span bytes(static_cast<const std::byte*>(memory), size);
+  rememberMapping(bytes, path.native());
+  return MappedFile(path, bytes);
 }
 
 MappedFile::MappedFile(std::filesystem::path path, std::span<const std::byte> bytes)
@@ -64,7 +67,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 MappedFile::~MappedFile() {
-  if (!m_bytes.empty()) ::munmap(const_cast<std::byte*>(m_bytes.data()), m_bytes.size());
+  if (m_bytes.empty()) return;
+  forgetMapping(m_bytes);
+  ::munmap(const_cast<std::byte*>(m_bytes.data()), m_bytes.size());
 }
 
 }  // namespace bitloom

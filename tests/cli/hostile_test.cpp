@@ -95,6 +95,20 @@ TEST(Hostile, TruncatedAndFlippedModelsEndInASentence) {
   }
 }
 
+TEST(Hostile, AModelCutWhileItIsReadIsNamed) {
+  Cli cli;
+  const std::string model = cli.path("cut.gguf");
+  std::filesystem::copy_file(storyModel(), model);
+  auto process = cli.start({"quantize", model, "--codec", "tq3_1b2", "-o", cli.path("o.gguf")});
+  while (process->running() && !std::filesystem::exists(cli.path("o.gguf.part"))) sleepMs(1);
+  std::filesystem::resize_file(model, 4096);
+  const auto finished = process->wait();
+  EXPECT_EQ(finished.exit, 1) << "signal " << finished.signal;
+  EXPECT_EQ(finished.err.find(model), 0U) << finished.err;
+  EXPECT_TRUE(test::isOneSentence(finished.err)) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(cli.path("o.gguf")));
+}
+
 TEST(Hostile, UnwritableFolderAndMissingTokenizerAreNamed) {
   Cli cli;
   const auto folder = cli.run({"quantize", "builtin", "--codec", "q8_0", "-o", "/proc/nowhere/m.gguf"});

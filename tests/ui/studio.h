@@ -21,7 +21,11 @@ inline void PrintTo(const Recipe& recipe, std::ostream* out) { *out << toJson(re
 
 namespace bitloom::test {
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr int kPatience = 300000;
+#else
 constexpr int kPatience = 60000;  // ms; the machine may be busy
+#endif
 
 // Types a path into a file dialog and presses Return. Without the focus the dialog would shorten
 // what is typed to the name of a file that it knows.

@@ -156,6 +156,10 @@ void ParetoChart::drawNames(QPainter& painter, const std::vector<DamageAnchor>& 
     const double width = metrics.horizontalAdvance(tr("this plan"));
     taken.push_back(QRectF(at.x() + 9, at.y() - metrics.height(), width, metrics.height()));
   }
+  for (const DamageAnchor& anchor : anchors) {
+    const QPointF at = place(double(anchor.fileBytes), anchor.value);
+    taken.push_back(QRectF(at.x() - 4, at.y() - 4, 8, 8));
+  }
   // What everybody knows is named first; where names would overlap, the later ones are left out.
   std::vector<DamageAnchor> ordered = anchors;
   const auto known = [](const DamageAnchor& a) {
@@ -166,14 +170,21 @@ void ParetoChart::drawNames(QPainter& painter, const std::vector<DamageAnchor>& 
     if (!(anchor.value > 0)) continue;
     const QPointF at = place(double(anchor.fileBytes), anchor.value);
     if (!plot.adjusted(-1, -1, 1, 1).contains(at)) continue;
-    const double width = metrics.horizontalAdvance(anchor.title) + 2;
-    QRectF rect(at.x() + 7, at.y() - metrics.height() - 1, width, metrics.height());
-    rect.moveTop(std::max(0.0, rect.top()));
-    if (rect.right() > viewport()->width()) rect.moveRight(at.x() - 7);
-    const auto hits = [&](const QRectF& other) { return other.intersects(rect); };
-    if (std::any_of(taken.begin(), taken.end(), hits)) continue;
-    taken.push_back(rect);
-    painter.drawText(rect, Qt::AlignLeft | Qt::AlignVCenter, anchor.title);
+    const QSizeF size(metrics.horizontalAdvance(anchor.title) + 2, metrics.height());
+    const double left = at.x() - 6 - size.width(), right = at.x() + 6;
+    const double above = at.y() - size.height(), below = at.y() + 1;
+    for (const QPointF& corner : {QPointF(right, above), QPointF(right, below),
+                                  QPointF(left, below), QPointF(left, above)}) {
+      const QRectF rect(corner, size);
+      const auto hits = [&](const QRectF& other) { return other.intersects(rect); };
+      if (!QRectF(plot.left(), 0, viewport()->width() - plot.left(), plot.bottom()).contains(rect) ||
+          std::any_of(taken.begin(), taken.end(), hits)) {
+        continue;
+      }
+      taken.push_back(rect);
+      painter.drawText(rect, Qt::AlignLeft | Qt::AlignVCenter, anchor.title);
+      break;
+    }
   }
 }
 

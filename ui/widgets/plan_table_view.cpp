@@ -172,10 +172,10 @@ void PlanTableView::placeColumns() {
     return metrics.horizontalAdvance(QString::fromUtf8(sample)) + 26;
   };
   const int name = wide("blk.00.attn_output.weight");
-  const int codec = wide("requested ▾");
+  const int codec = wide("requested");
   const int bytes = wide("999 MB");
-  const int damage = wide("0.000000 ± 0.000000");
-  const int pin = wide("pin ▾");
+  const int damage = wide("0.00000 ± 0.00000");
+  const int pin = wide("pin");
   const int taken = name + 2 * codec + bytes + damage + pin;
   const int why = std::max(60, viewport()->width() - taken);
   const int widths[] = {name, codec, codec, why, bytes, damage, pin};
