@@ -11,7 +11,6 @@
 #include <QtCharts/QLineSeries>
 #include <QtCharts/QLogValueAxis>
 #include <QtCharts/QScatterSeries>
-#include <QtCharts/QValueAxis>
 #include <algorithm>
 #include <cmath>
 
@@ -27,7 +26,7 @@ ParetoChart::ParetoChart(QWidget* parent)
       m_uniform(new QScatterSeries(this)),
       m_saved(new QScatterSeries(this)),
       m_dot(new QScatterSeries(this)),
-      m_sizes(new QValueAxis(this)),
+      m_sizes(new QLogValueAxis(this)),
       m_damages(new QLogValueAxis(this)) {
   setObjectName("paretoChart");
   setFocusPolicy(Qt::StrongFocus);
@@ -43,7 +42,7 @@ ParetoChart::ParetoChart(QWidget* parent)
   chart()->addAxis(m_damages, Qt::AlignLeft);
   m_damages->setBase(10);
   m_damages->setLabelFormat("%.0e");
-  m_sizes->setTickCount(3);
+  m_sizes->setBase(2);
   for (QXYSeries* series : {static_cast<QXYSeries*>(m_curve), static_cast<QXYSeries*>(m_uniform),
                             static_cast<QXYSeries*>(m_saved), static_cast<QXYSeries*>(m_dot)}) {
     chart()->addSeries(series);
@@ -107,16 +106,15 @@ void ParetoChart::rescale() {
   m_unit = any && high < 1e9 ? 1e6 : 1e9;
   // What is nearly lossless would stretch the axis over decades in which nothing happens.
   least = any ? std::max(least, most * 1e-5) : 1e-4;
-  if (!any) most = 1, low = 0, high = 1e9;
+  if (!any) most = 1, low = 1e8, high = 1e9;
   if (high - low < high * 0.2) {  // a plan alone still gets a scale that can be read
     low *= 0.6;
     high *= 1.4;
     least /= 4;
     most *= 4;
   }
-  const double room = (high - low) * 0.06;
-  m_sizes->setRange(std::max(0.0, low - room) / m_unit, (high + room) / m_unit);
-  m_sizes->setLabelFormat(m_unit == 1e9 ? tr("%.1f GB") : tr("%.0f MB"));
+  m_sizes->setRange(low / 1.05 / m_unit, high * 1.05 / m_unit);
+  m_sizes->setLabelFormat(m_unit == 1e9 ? tr("%g GB") : tr("%g MB"));
   m_damages->setRange(least / 1.5, most * 1.6);
   m_sizes->setVisible(any);
   m_damages->setVisible(any);

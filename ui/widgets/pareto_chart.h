@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Size × ΔKLD: the curve of solved plans, uniform codecs as circles, saved plans as diamonds, this
-// plan as a dot with its error. Damage is on a logarithmic axis. Ctrl+C copies picture and CSV.
+// plan as a dot with its error. Both axes are logarithmic. Ctrl+C copies picture and CSV.
 #pragma once
 #include <QtCharts/QChartView>
 
@@ -9,7 +9,6 @@
 class QLineSeries;
 class QLogValueAxis;
 class QScatterSeries;
-class QValueAxis;
 
 namespace bitloom {
 
@@ -47,7 +46,7 @@ class ParetoChart : public QChartView {
   QScatterSeries* m_uniform;
   QScatterSeries* m_saved;
   QScatterSeries* m_dot;
-  QValueAxis* m_sizes;
+  QLogValueAxis* m_sizes;
   QLogValueAxis* m_damages;
 };
 
