@@ -131,9 +131,8 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
   TRY(const Allocation allocation,
       allocator->solve(problem.items, problem.budget(request.fileBytes), job));
   Solution solution;
-  solution.recipe =
-      recipeFor(problem, model, request, allocation.option,
-                strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));
+  solution.recipe = recipeFor(problem, model, request, allocation.option,
+                              strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));
   solution.recipe.name = strCat("mix ", binarySize(request.fileBytes));
   TRY(solution.plan, resolve(solution.recipe, model));
   CHECK(solution.plan.fileBytes <= request.fileBytes);
@@ -184,8 +183,8 @@ Result<Recipe> blindMix(const Model& model, const Graph& graph, const Sensitivit
   size_t low = 0;
   while (low + 1 < hull.size() && uniform.options[hull[low + 1]].bytes <= budget) ++low;
   const size_t high = std::min(low + 1, hull.size() - 1);
-  const std::vector<size_t> options =
-      mixAtRandom(problem, uniform.candidate[hull[low]], uniform.candidate[hull[high]], budget, seed);
+  const std::vector<size_t> options = mixAtRandom(problem, uniform.candidate[hull[low]],
+                                                  uniform.candidate[hull[high]], budget, seed);
   Recipe recipe = recipeFor(problem, model, request, options, strCat("blind mix, seed ", seed));
   recipe.name = strCat("blind mix ", binarySize(request.fileBytes));
   return recipe;

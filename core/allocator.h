@@ -23,8 +23,8 @@ struct AllocationOption {
 };
 
 struct AllocationItem {
-  std::string name;                    // of the tensor, or of the group
-  std::vector<size_t> tensors;         // indices in Model::tensors()
+  std::string name;                       // of the tensor, or of the group
+  std::vector<size_t> tensors;            // indices in Model::tensors()
   std::vector<AllocationOption> options;  // at least one
 };
 
@@ -32,7 +32,7 @@ struct Allocation {
   std::vector<size_t> option;  // chosen option of each item
   uint64_t bytes = 0;          // of the items
   double damage = 0;
-  double lambda = 0;           // damage per byte at the solution; 0 when not defined
+  double lambda = 0;  // damage per byte at the solution; 0 when not defined
 };
 
 struct Allocator {
@@ -47,10 +47,10 @@ std::span<const Allocator* const> allocators();
 const Allocator* findAllocator(std::string_view name);
 
 struct AllocationRequest {
-  uint64_t fileBytes = 0;                    // the target: size of the final file
-  std::vector<const Codec*> codecs;          // candidates
-  std::map<std::string, std::string> pins;   // glob on tensor names → codec
-  bool fuseGroups = false;                   // q/k/v and gate/up get one codec each
+  uint64_t fileBytes = 0;                   // the target: size of the final file
+  std::vector<const Codec*> codecs;         // candidates
+  std::map<std::string, std::string> pins;  // glob on tensor names → codec
+  bool fuseGroups = false;                  // q/k/v and gate/up get one codec each
   std::string allocator = "knapsack";
   std::string profile = "thetom";
 };
@@ -66,11 +66,12 @@ Result<SizeRange> reachableSizes(const Model& model, const Graph& graph,
 
 // Sensitivity + request → a recipe of exact-name rules whose plan fits the target, to the byte. A
 // target below the floor is refused with floor and ceiling in the sentence; one above the ceiling
-// gives the ceiling. Every quantizable tensor needs cells for at least one candidate, else NotFound.
+// gives the ceiling. Every quantizable tensor needs cells for at least one candidate, else
+// NotFound.
 struct Solution {
   Recipe recipe;
   Plan plan;
-  double predicted = 0;        // sum of the chosen cells' values
+  double predicted = 0;  // sum of the chosen cells' values
   double predictedError = 0;
 };
 Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity& sensitivity,

@@ -30,7 +30,7 @@ struct Calibration {
   std::string dataset;                              // file name of the text
   uint32_t chunks = 0;
   uint32_t chunkTokens = 0;
-  std::string hash;                                 // SHA-256 of the numbers: cache key
+  std::string hash;  // SHA-256 of the numbers: cache key
 
   const TensorStatistics* find(const std::string& tensor) const;
 };

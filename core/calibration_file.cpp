@@ -6,8 +6,9 @@
 // with Σx² and `<name>.counts` [1, matrices] with the number of tokens. `matrices` is 1 except in
 // mixtures of experts, which are not read yet.
 //
-// Older form (.dat), little-endian: i32 entries; for each {i32 length, name, i32 calls, i32 columns,
-// f32[columns] = mean of x² × calls}; then, optionally, i32 last chunk, i32 length, dataset.
+// Older form (.dat), little-endian: i32 entries; for each {i32 length, name, i32 calls, i32
+// columns, f32[columns] = mean of x² × calls}; then, optionally, i32 last chunk, i32 length,
+// dataset.
 #include <cmath>
 #include <cstring>
 
@@ -64,8 +65,8 @@ Result<void> checkSums(const std::filesystem::path& path, std::string_view name,
   for (size_t i = 0; i < statistics.sumSquares.size(); ++i) {
     const float value = statistics.sumSquares[i];
     if (std::isfinite(value) && value >= 0) continue;
-    return makeError(ErrorCode::Corrupt, path.string(), ": ", validUtf8(name), ": the sum of column ", i,
-                     " is ", value, ", which no sum of squares can be.");
+    return makeError(ErrorCode::Corrupt, path.string(), ": ", validUtf8(name),
+                     ": the sum of column ", i, " is ", value, ", which no sum of squares can be.");
   }
   return {};
 }

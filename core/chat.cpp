@@ -81,7 +81,8 @@ Result<std::vector<ChatToken>> compareForced(const Variant& reference, const Var
   std::vector<ChatToken> result;
   if (continuation.empty()) return result;
   if (prompt.empty()) {
-    return makeError(ErrorCode::InvalidArgument, "A comparison needs a prompt of one token at "
+    return makeError(ErrorCode::InvalidArgument,
+                     "A comparison needs a prompt of one token at "
                      "least.");
   }
   if (reference.graph().vocabulary != variant.graph().vocabulary) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// One answer, streamed: template, sampling, timing, and (for the second column) how far each token's
-// distribution lies from the reference's.
+// One answer, streamed: template, sampling, timing, and (for the second column) how far each
+// token's distribution lies from the reference's.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,9 +19,9 @@ struct ChatOptions {
 
 struct ChatToken {
   TokenId id = 0;
-  std::string text;                       // may be empty while a character is incomplete
-  std::vector<TokenProbability> top;      // five likeliest, likeliest first
-  double kld = -1;                        // nats against the reference at this position; −1: not compared
+  std::string text;                   // may be empty while a character is incomplete
+  std::vector<TokenProbability> top;  // five likeliest, likeliest first
+  double kld = -1;  // nats against the reference at this position; −1: not compared
   std::vector<TokenProbability> referenceTop;
 };
 
@@ -47,6 +47,7 @@ Result<ChatAnswer> answer(const Variant& variant, const Tokenizer& tokenizer,
 Result<std::vector<ChatToken>> compareForced(const Variant& reference, const Variant& variant,
                                              const Tokenizer& tokenizer,
                                              std::span<const TokenId> prompt,
-                                             std::span<const TokenId> continuation, JobContext& job);
+                                             std::span<const TokenId> continuation,
+                                             JobContext& job);
 
 }  // namespace bitloom

@@ -17,8 +17,8 @@ namespace bitloom {
 // What methods that choose codes themselves (GPTQ, LDLQ, coordinate descent) see of a codec. They
 // work on one *basis block* at a time, in the basis in which codes live.
 struct Grid {
-  size_t block;   // weights of one basis block; rows are a multiple of it
-  size_t vector;  // values that are rounded together, 1 … 8
+  size_t block;       // weights of one basis block; rows are a multiple of it
+  size_t vector;      // values that are rounded together, 1 … 8
   size_t parameters;  // floats that `fit` yields for one block (scales, minima)
 
   // In place; the identity when null. `toBasis` is orthonormal, `fromBasis` its inverse.
@@ -71,8 +71,8 @@ struct Encoded {
   std::vector<std::byte> bytes;
 };
 
-std::span<const Codec* const> codecs();             // in the order of names
-const Codec* findCodec(std::string_view name);      // null when unknown
+std::span<const Codec* const> codecs();         // in the order of names
+const Codec* findCodec(std::string_view name);  // null when unknown
 
 // The codec itself, or the first of its chain of fallbacks that holds rows of `rowLength`.
 // f16 holds any row, so the chain always ends.

@@ -108,7 +108,7 @@ class Comparison {
   JobContext& m_job;
   std::vector<std::unique_ptr<Forward>> m_variants;  // null: the reference itself
   std::vector<std::string> m_names;
-  std::unique_ptr<Forward> m_referenceForward;       // null: there is none
+  std::unique_ptr<Forward> m_referenceForward;  // null: there is none
   std::vector<Scores> m_scores;
   // Of the batch at hand.
   std::vector<Matrix> m_streams;

@@ -25,9 +25,9 @@ struct Evaluation {
   uint64_t tokens = 0;         // scored
   uint32_t windows = 0;
   bool hasReference = false;
-  Estimate kld;                // over windows
+  Estimate kld;  // over windows
   double kldP99 = 0, kldP999 = 0, kldMax = 0;
-  Estimate sameTop;            // share 0 … 1, over windows
+  Estimate sameTop;               // share 0 … 1, over windows
   std::vector<double> windowKld;  // mean of each window, for paired comparisons
   double seconds = 0;
 };
@@ -36,7 +36,7 @@ struct Evaluation {
 struct Windows {
   std::vector<TokenId> tokens;  // windows × contextLength
   uint32_t contextLength = 0;
-  uint32_t firstScored = 0;     // logits at firstScored … contextLength−2 are scored
+  uint32_t firstScored = 0;  // logits at firstScored … contextLength−2 are scored
   uint32_t count() const { return uint32_t(tokens.size() / contextLength); }
 };
 Result<Windows> makeWindows(const Tokenizer& tokenizer, const std::string& text,

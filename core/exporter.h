@@ -17,7 +17,7 @@
 namespace bitloom {
 
 struct ExportCheck {
-  Recipe recipe;                     // as it will be written (types replaced by portable ones)
+  Recipe recipe;  // as it will be written (types replaced by portable ones)
   Plan plan;
   std::vector<std::string> loads;    // programs that load it
   std::vector<std::string> refuses;  // programs that do not, and why
@@ -26,7 +26,7 @@ struct ExportCheck {
 };
 
 struct Exporter {
-  std::string_view name;   // "gguf-mainline"
+  std::string_view name;  // "gguf-mainline"
   std::string_view title;
   std::string_view summary;
   std::string_view extension;

@@ -34,7 +34,7 @@ constexpr int kNone = -1;
 
 struct RopeParameters {
   RopeStyle style = RopeStyle::AdjacentPairs;
-  uint32_t rotated = 0;      // leading values of each head that are rotated
+  uint32_t rotated = 0;  // leading values of each head that are rotated
   double base = 10000;
   double frequencyScale = 1;  // linear scaling: angle × this
   // YaRN (arXiv 2309.00071); factor 1 switches it off.
@@ -55,13 +55,13 @@ struct Op {
   int output = kNone;
   int weight = kNone;  // index in Model::tensors()
   int bias = kNone;
-  float epsilon = 0;           // Norm
-  float factor = 1;            // Scale; multiplier of q·k for Attention
-  uint32_t groupWidth = 0;     // Norm
-  uint32_t heads = 0;          // Rope, Attention (query heads)
-  uint32_t kvHeads = 0;        // Attention
-  uint32_t headWidth = 0;      // Rope, Attention (of k)
-  uint32_t valueWidth = 0;     // Attention
+  float epsilon = 0;        // Norm
+  float factor = 1;         // Scale; multiplier of q·k for Attention
+  uint32_t groupWidth = 0;  // Norm
+  uint32_t heads = 0;       // Rope, Attention (query heads)
+  uint32_t kvHeads = 0;     // Attention
+  uint32_t headWidth = 0;   // Rope, Attention (of k)
+  uint32_t valueWidth = 0;  // Attention
   Activation activation = Activation::Silu;
   RopeParameters rope;
 };
@@ -73,24 +73,24 @@ struct Point {
 
 // What a tensor does, for the heatmap's axes and for constraint groups.
 struct Part {
-  int block = kNone;          // −1 before the blocks, `blocks` after them
-  std::string role;           // attn_q, …, token_embd, output, or "" for norms and tables
-  std::string group;          // tensors of one group that some runtimes fuse: "blk.3.qkv", or ""
+  int block = kNone;  // −1 before the blocks, `blocks` after them
+  std::string role;   // attn_q, …, token_embd, output, or "" for norms and tables
+  std::string group;  // tensors of one group that some runtimes fuse: "blk.3.qkv", or ""
 };
 
 struct Graph {
   uint32_t vocabulary = 0;
-  uint32_t width = 0;          // of the residual stream
+  uint32_t width = 0;  // of the residual stream
   uint32_t blocks = 0;
   uint32_t contextLength = 0;  // trained
   uint32_t kvHeads = 0;        // widest layer, for cache sizes
   uint32_t headWidth = 0;
-  bool tiedHead = false;       // head and embedding are one tensor
-  int stream = kNone;          // point: the residual stream
-  int logits = kNone;          // point: the output
+  bool tiedHead = false;  // head and embedding are one tensor
+  int stream = kNone;     // point: the residual stream
+  int logits = kNone;     // point: the output
   std::vector<Point> points;
-  std::vector<Op> ops;         // in the order of execution
-  std::vector<Part> parts;     // one for each of Model::tensors()
+  std::vector<Op> ops;             // in the order of execution
+  std::vector<Part> parts;         // one for each of Model::tensors()
   std::vector<std::string> roles;  // rows of the heatmap, in the order of use
 };
 

@@ -77,15 +77,14 @@ struct LiveLoop::State {
 // Token rows, segments and scored rows from the options; the sentence says what does not fit.
 Result<void> LiveLoop::State::prepare(JobContext& job) {
   if (options.sequences == 0 || options.firstScored >= options.tokens) {
-    return makeError(ErrorCode::InvalidArgument, "A probe of ", options.sequences,
-                     " sequences of ", options.tokens, " tokens has nothing to score from ",
-                     options.firstScored, " on.");
+    return makeError(ErrorCode::InvalidArgument, "A probe of ", options.sequences, " sequences of ",
+                     options.tokens, " tokens has nothing to score from ", options.firstScored,
+                     " on.");
   }
   const size_t wanted = size_t(options.sequences) * options.tokens;
   if (tokens.size() != wanted) {
-    return makeError(ErrorCode::InvalidArgument, "A probe of ", options.sequences,
-                     " sequences of ", options.tokens, " tokens needs ", wanted, " tokens, not ",
-                     tokens.size(), ".");
+    return makeError(ErrorCode::InvalidArgument, "A probe of ", options.sequences, " sequences of ",
+                     options.tokens, " tokens needs ", wanted, " tokens, not ", tokens.size(), ".");
   }
   for (uint32_t sequence = 0; sequence < options.sequences; ++sequence) {
     segments.push_back({.tokens = options.tokens});
@@ -240,9 +239,8 @@ Result<ProbeResult> LiveLoop::measure(const Variant& variant, JobContext& job) {
   return result;
 }
 
-Result<ProbeResult> LiveLoop::measureTensor(size_t tensor, const Codec& codec,
-                                            const Method& method, const Calibration* calibration,
-                                            JobContext& job) {
+Result<ProbeResult> LiveLoop::measureTensor(size_t tensor, const Codec& codec, const Method& method,
+                                            const Calibration* calibration, JobContext& job) {
   const auto begin = Clock::now();
   State& state = *m_state;
   Variant changed = state.reference.copy();
@@ -281,9 +279,9 @@ Result<std::vector<TokenId>> probeTokens(const Tokenizer& tokenizer, const std::
   const std::vector<TokenId> all = tokenizer.encode(text);
   const size_t wanted = size_t(options.sequences) * options.tokens;
   if (all.size() < wanted || wanted == 0) {
-    return makeError(ErrorCode::InvalidArgument, "The probe text has ", all.size(),
-                     " tokens, and ", options.sequences, " sequences of ", options.tokens,
-                     " tokens need ", std::max<size_t>(wanted, 1), ".");
+    return makeError(ErrorCode::InvalidArgument, "The probe text has ", all.size(), " tokens, and ",
+                     options.sequences, " sequences of ", options.tokens, " tokens need ",
+                     std::max<size_t>(wanted, 1), ".");
   }
   std::vector<TokenId> tokens;
   const size_t stride = all.size() / options.sequences;

@@ -17,16 +17,16 @@ namespace bitloom {
 
 struct ProbeOptions {
   uint32_t sequences = 16;
-  uint32_t tokens = 32;       // of each sequence
-  uint32_t firstScored = 8;   // positions before it are context only
+  uint32_t tokens = 32;      // of each sequence
+  uint32_t firstScored = 8;  // positions before it are context only
 };
 
 struct ProbeResult {
-  Estimate kld;                          // over sequences, nats per token
-  std::vector<double> sequenceKld;       // one per sequence, for paired differences
+  Estimate kld;                             // over sequences, nats per token
+  std::vector<double> sequenceKld;          // one per sequence, for paired differences
   std::vector<TokenProbability> reference;  // likeliest next tokens after the first sequence
   std::vector<TokenProbability> variant;    // the same tokens' probabilities in the variant
-  int firstBlock = 0;                    // recomputation began here
+  int firstBlock = 0;                       // recomputation began here
   double seconds = 0;
 };
 

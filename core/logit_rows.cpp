@@ -14,8 +14,8 @@ LogitRow logitRow(std::span<const float> logits) {
   LogitRow row;
   row.logits = logits;
   row.largest = kernels.largest(logits.data(), logits.size());
-  row.logSum = double(row.largest) +
-               std::log(kernels.sumExp(logits.data(), logits.size(), row.largest));
+  row.logSum =
+      double(row.largest) + std::log(kernels.sumExp(logits.data(), logits.size(), row.largest));
   row.top = uint32_t(std::find(logits.begin(), logits.end(), row.largest) - logits.begin());
   return row;
 }

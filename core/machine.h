@@ -7,8 +7,8 @@
 namespace bitloom {
 
 struct Machine {
-  std::string cpu;           // model name
-  std::string target;        // instruction set that the kernels use: "scalar", "avx2", "avx512"
+  std::string cpu;     // model name
+  std::string target;  // instruction set that the kernels use: "scalar", "avx2", "avx512"
   int cores = 1;
   uint64_t memoryBytes = 0;
   uint64_t availableBytes = 0;  // can be taken without swapping, now

@@ -89,18 +89,29 @@ double MetaArray::number(size_t index) const {
   const std::byte* bytes = &numbers[index * elementBytes(type)];
   switch (type) {
     case MetaType::U8:
-    case MetaType::Bool: return load<uint8_t>(bytes);
-    case MetaType::I8: return load<int8_t>(bytes);
-    case MetaType::U16: return load<uint16_t>(bytes);
-    case MetaType::I16: return load<int16_t>(bytes);
-    case MetaType::U32: return load<uint32_t>(bytes);
-    case MetaType::I32: return load<int32_t>(bytes);
-    case MetaType::F32: return load<float>(bytes);
-    case MetaType::U64: return load<uint64_t>(bytes);
-    case MetaType::I64: return load<int64_t>(bytes);
-    case MetaType::F64: return load<double>(bytes);
+    case MetaType::Bool:
+      return load<uint8_t>(bytes);
+    case MetaType::I8:
+      return load<int8_t>(bytes);
+    case MetaType::U16:
+      return load<uint16_t>(bytes);
+    case MetaType::I16:
+      return load<int16_t>(bytes);
+    case MetaType::U32:
+      return load<uint32_t>(bytes);
+    case MetaType::I32:
+      return load<int32_t>(bytes);
+    case MetaType::F32:
+      return load<float>(bytes);
+    case MetaType::U64:
+      return load<uint64_t>(bytes);
+    case MetaType::I64:
+      return load<int64_t>(bytes);
+    case MetaType::F64:
+      return load<double>(bytes);
     case MetaType::String:
-    case MetaType::Array: break;
+    case MetaType::Array:
+      break;
   }
   return 0;
 }

@@ -21,10 +21,10 @@ namespace bitloom {
 
 struct MetricTask {
   const Variant& reference;
-  std::vector<const Codec*> codecs;       // requested; cells carry the effective one
+  std::vector<const Codec*> codecs;  // requested; cells carry the effective one
   const Method* method = nullptr;
   const Calibration* calibration = nullptr;  // needed by `output_error`
-  LiveLoop* probe = nullptr;              // needed by measured metrics
+  LiveLoop* probe = nullptr;                 // needed by measured metrics
   // True for a cell that is known already (resume): it is skipped.
   std::function<bool(std::string_view tensor, std::string_view codec)> known;
 };
@@ -35,9 +35,9 @@ using CellSink = std::function<Result<void>(const Cell&)>;
 struct Metric {
   std::string_view name;
   std::string_view title;
-  std::string_view summary;   // plain language: what it says and what it does not
+  std::string_view summary;  // plain language: what it says and what it does not
   std::string_view unit;
-  bool measured;              // false: a proxy
+  bool measured;  // false: a proxy
   bool needsText;
   bool needsCalibration;
   Result<void> (*measure)(const MetricTask& task, const CellSink& sink, JobContext& job);

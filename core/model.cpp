@@ -67,9 +67,9 @@ std::string Model::sourceLabel() const {
     if (tensor.dimensions >= 2) weightsOf[tensor.type] += tensor.weights();
   }
   if (weightsOf.empty()) return "no weights";
-  const auto most = std::max_element(
-      weightsOf.begin(), weightsOf.end(),
-      [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto most =
+      std::max_element(weightsOf.begin(), weightsOf.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
   const std::string& type = most->first;
   const Codec* codec = findCodec(type);
   const std::string title = codec != nullptr ? std::string(codec->title) : upper(type);

@@ -23,8 +23,8 @@ struct Tensor {
   std::string name;               // GGUF spelling, "blk.0.ffn_down.weight"
   std::array<uint64_t, 4> shape;  // shape[0] is the row length; unused dimensions are 1
   uint32_t dimensions = 1;
-  std::string type;               // lower-case type name, also when Bitloom cannot decode it
-  const Codec* codec = nullptr;   // null: listed, but cannot be decoded by this version
+  std::string type;              // lower-case type name, also when Bitloom cannot decode it
+  const Codec* codec = nullptr;  // null: listed, but cannot be decoded by this version
   std::span<const std::byte> bytes;
 
   uint64_t rowLength() const { return shape[0]; }

@@ -11,15 +11,15 @@
 namespace bitloom {
 
 struct ProfileType {
-  std::string_view codec;    // Bitloom's name
-  uint32_t id;               // ggml_type
+  std::string_view codec;  // Bitloom's name
+  uint32_t id;             // ggml_type
   uint32_t blockWeights;
   uint32_t blockBytes;
   std::optional<uint32_t> fileType;  // llama_ftype of a file that is mostly this
 };
 
 struct RuntimeProfile {
-  std::string_view name;     // "mainline", "thetom", "turbo-tan"
+  std::string_view name;  // "mainline", "thetom", "turbo-tan"
   std::string_view title;
   std::string_view loadedBy;  // for people: what loads the file, and what does not
   std::span<const ProfileType> types;

@@ -27,7 +27,10 @@ std::string splitPrefix(const fs::path& path) {
   constexpr size_t kSuffix = 15;  // -00002-of-00005
   if (name.size() < kSuffix) return {};
   const std::string_view suffix = std::string_view(name).substr(name.size() - kSuffix);
-  if (!globMatch("-?????" "-of-?????", suffix)) return {};
+  if (!globMatch("-?????"
+                 "-of-?????",
+                 suffix))
+    return {};
   return name.substr(0, name.size() - kSuffix);
 }
 
@@ -74,7 +77,8 @@ Result<void> writeTensor(const Tensor& source, const Choice& choice, const Calib
       choice.method->quantize({source, *choice.effective, statistics, choice.options}, job));
   if (encoded.bytes.size() != choice.bytes) {
     return makeError(ErrorCode::Unsupported, source.name, ": method ", choice.method->name,
-                     " gave ", encoded.bytes.size(), " bytes, but the plan has ", choice.bytes, ".");
+                     " gave ", encoded.bytes.size(), " bytes, but the plan has ", choice.bytes,
+                     ".");
   }
   return writer.write(encoded.bytes, job);
 }

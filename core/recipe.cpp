@@ -7,9 +7,9 @@
 #include <array>
 #include <unordered_map>
 
-#include "core/io/sha256.h"
 #include "core/base/strings.h"
 #include "core/io/gguf_layout.h"
+#include "core/io/sha256.h"
 
 namespace bitloom {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 // Parts of names of 2-D tensors that runtimes read as floats: norms, routers, position tables and
 // the small convolutions of state-space layers.
 constexpr std::array<std::string_view, 9> kNeverQuantized = {
-    "_norm.",      "ffn_gate_inp", "position_embd", "pos_embd",       "token_types",
+    "_norm.",      "ffn_gate_inp", "position_embd", "pos_embd",      "token_types",
     "rope_factor", "rope_freqs",   "ssm_conv1d",    "shortconv.conv"};
 
 bool isNamedQuantizable(const Tensor& tensor) {
@@ -74,9 +74,10 @@ Result<void> applyRule(const Rule& rule, const Tensor& tensor, Choice& choice) {
   const Codec* requested = findCodec(rule.codec);
   const Method* method = findMethod(rule.method);
   if (!requested || !method) {
-    return makeError(ErrorCode::InvalidArgument, "Rule \"", rule.pattern, "\" asks for ",
-                     requested ? strCat("the method \"", rule.method) : strCat("the codec \"", rule.codec),
-                     "\", which does not exist.");
+    return makeError(
+        ErrorCode::InvalidArgument, "Rule \"", rule.pattern, "\" asks for ",
+        requested ? strCat("the method \"", rule.method) : strCat("the codec \"", rule.codec),
+        "\", which does not exist.");
   }
   choice.pinned = rule.pinned;
   if (requested == tensor.codec || rule.codec == tensor.type) {
@@ -92,9 +93,9 @@ Result<void> applyRule(const Rule& rule, const Tensor& tensor, Choice& choice) {
   choice.method = method;
   choice.options = rule.options;
   if (choice.effective != requested) {
-    choice.reason = strCat("rows of ", tensor.rowLength(), " are not a multiple of ",
-                           rowMultiple(*requested), ": ", choice.effective->name, " instead of ",
-                           requested->name);
+    choice.reason =
+        strCat("rows of ", tensor.rowLength(), " are not a multiple of ", rowMultiple(*requested),
+               ": ", choice.effective->name, " instead of ", requested->name);
   } else {
     choice.reason = rule.why.empty() ? strCat("rule ", rule.pattern) : rule.why;
   }
@@ -112,9 +113,8 @@ Result<Choice> choose(const Tensor& tensor, size_t index, const Rules& rules) {
   } else {
     TRY(applyRule(*rule, tensor, choice));
   }
-  choice.bytes = choice.effective
-                     ? choice.effective->rowBytes(tensor.rowLength()) * tensor.rows()
-                     : tensor.bytes.size();
+  choice.bytes = choice.effective ? choice.effective->rowBytes(tensor.rowLength()) * tensor.rows()
+                                  : tensor.bytes.size();
   return choice;
 }
 

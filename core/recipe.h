@@ -45,12 +45,13 @@ Result<void> saveRecipe(const Recipe& recipe, const std::filesystem::path& path)
 Recipe uniformRecipe(const Codec& codec);
 
 struct Choice {
-  size_t tensor = 0;                // index in Model::tensors()
+  size_t tensor = 0;                 // index in Model::tensors()
   const Codec* requested = nullptr;  // null: the tensor is copied unchanged
   const Codec* effective = nullptr;  // after fallback for the row length; null: copied
   const Method* method = nullptr;
   std::map<std::string, std::string> options;
-  std::string reason;  // "rule blk.*.ffn_down.weight", "row of 172 is not a multiple of 32 → f16", …
+  std::string
+      reason;  // "rule blk.*.ffn_down.weight", "row of 172 is not a multiple of 32 → f16", …
   uint64_t bytes = 0;  // of the tensor's data in the file, padding excluded
   bool pinned = false;
 };
@@ -59,10 +60,10 @@ struct Plan {
   std::vector<Choice> tensors;  // same order as Model::tensors()
   std::string recipeJson;       // provenance
   std::string profile;
-  uint64_t fileBytes = 0;       // of the file that will be written, header and padding included
+  uint64_t fileBytes = 0;  // of the file that will be written, header and padding included
   uint64_t tensorBytes = 0;
-  double bitsPerWeight = 0;     // tensorBytes × 8 ÷ weights
-  std::string hash;             // SHA-256 over source fingerprint and every choice
+  double bitsPerWeight = 0;  // tensorBytes × 8 ÷ weights
+  std::string hash;          // SHA-256 over source fingerprint and every choice
 };
 
 Result<Plan> resolve(const Recipe& recipe, const Model& model);

@@ -63,7 +63,8 @@ Result<void> readOptions(const Json& object, std::string_view place,
   if (found == object.end()) return {};
   if (!found->is_object()) return wrong(place, "\"options\" must be an object of texts.");
   for (const auto& [key, value] : found->items()) {
-    if (value.is_structured()) return wrong(place, "option \"", key, "\" must be a text or a number.");
+    if (value.is_structured())
+      return wrong(place, "option \"", key, "\" must be a text or a number.");
     out[key] = value.is_string() ? value.get<std::string>() : line(value);
   }
   return {};
@@ -98,8 +99,8 @@ Result<Recipe> readRecipe(const Json& json, std::string_view file) {
   const std::string unknown = unknownKey(json, {"version", "name", "profile", "rules"});
   if (!unknown.empty()) return wrong(file, "the key \"", unknown, "\" is not known in a recipe.");
   if (const auto version = json.find("version"); version != json.end() && *version != kVersion) {
-    return wrong(file, "recipe version ", line(*version), " is not known; this program reads version ",
-                 kVersion, ".");
+    return wrong(file, "recipe version ", line(*version),
+                 " is not known; this program reads version ", kVersion, ".");
   }
   Recipe recipe;
   TRY(readText(json, "name", file, recipe.name));

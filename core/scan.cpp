@@ -16,7 +16,8 @@ Result<std::vector<TokenId>> tokensOf(const Tokenizer* tokenizer, const ScanRequ
   return probeTokens(*tokenizer, request.text, request.probe);
 }
 
-// Identifies what was measured: the probe's tokens and how they are scored, or the calibration text.
+// Identifies what was measured: the probe's tokens and how they are scored, or the calibration
+// text.
 std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tokens) {
   Sha256 hash;
   if (request.metric->measured) {
@@ -70,8 +71,7 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
       job.step("calibration");
       CalibrateOptions options;
       options.dataset = request.textName;
-      TRY(calibration, calibrate(reference, *tokenizer, request.text,
-                                 options, job));
+      TRY(calibration, calibrate(reference, *tokenizer, request.text, options, job));
     }
     if (metric.measured) {
       job.step("reference");
@@ -98,9 +98,9 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
   const auto outcome = measureAll();
 
   TRY(auto stored, store.run(id));
-  stored.state = outcome                                         ? "done"
+  stored.state = outcome                                        ? "done"
                  : outcome.error().code == ErrorCode::Cancelled ? "cancelled"
-                                                                 : "failed";
+                                                                : "failed";
   TRY(store.update(stored));
   if (!outcome) return outcome.error();
   TRY(auto result, store.cells(id));

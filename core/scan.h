@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A scan from start to end, as window and command line run it: calibration when the metric wants
-// it, the probe's reference, then cell by cell into the store. A scan that was stopped goes on where
-// it was, since the store has its cells.
+// it, the probe's reference, then cell by cell into the store. A scan that was stopped goes on
+// where it was, since the store has its cells.
 #pragma once
 #include <string>
 #include <vector>

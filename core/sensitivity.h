@@ -15,7 +15,7 @@ namespace bitloom {
 
 struct Cell {
   std::string tensor;
-  std::string codec;   // effective codec
+  std::string codec;  // effective codec
   std::string metric;
   double value = 0;    // unit of the metric; for kld: nats per token
   double error = 0;    // standard error; 0 for a proxy, which has none

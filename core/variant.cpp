@@ -16,7 +16,7 @@ namespace bitloom {
 namespace {
 
 constexpr uint64_t kDecodedAtOnce = 1u << 15;  // weights of one chunk of parallel decoding
-constexpr uint64_t kTileWeights = 1u << 22;    // 16 MiB: what is decoded at a time if nothing is kept
+constexpr uint64_t kTileWeights = 1u << 22;  // 16 MiB: what is decoded at a time if nothing is kept
 constexpr std::string_view kDefaultMethod = "nearest";
 
 using EncodedTensor = std::shared_ptr<const Encoded>;
@@ -44,7 +44,8 @@ void decodeParallel(const Tensor& source, const Encoded* encoded, uint64_t first
 
 }  // namespace
 
-// Entries hold either kind of value; the other pointer is null. The front of the list was used last.
+// Entries hold either kind of value; the other pointer is null. The front of the list was used
+// last.
 struct WeightCache::Entries {
   struct Entry {
     std::string key;
@@ -165,10 +166,8 @@ Result<Encoded> Variant::State::encode(size_t tensor, JobContext& job) const {
     const auto found = calibration->tensors.find(t.name);
     if (found != calibration->tensors.end()) statistics = &found->second;
   }
-  const QuantizeTask task{.source = t,
-                          .codec = *view.codec,
-                          .statistics = statistics,
-                          .options = view.options};
+  const QuantizeTask task{
+      .source = t, .codec = *view.codec, .statistics = statistics, .options = view.options};
   return view.method->quantize(task, job);
 }
 

@@ -157,12 +157,12 @@ QString Document::modelSummary() const {
   if (!isOpen()) return {};
   const auto architecture = m_model->metadata().stringOf("general.architecture");
   QStringList parts;
-  if (architecture) parts << QString::fromUtf8(architecture->data(), qsizetype(architecture->size()));
+  if (architecture)
+    parts << QString::fromUtf8(architecture->data(), qsizetype(architecture->size()));
   if (canInfer()) parts << tr("%n block(s)", nullptr, int(graph().blocks));
   parts << tr("%1 weights").arg(formatCount(m_model->weights()))
         << tr("%1 source, %2")
-               .arg(QString::fromStdString(m_model->sourceLabel()),
-                    formatGB(m_model->fileBytes()));
+               .arg(QString::fromStdString(m_model->sourceLabel()), formatGB(m_model->fileBytes()));
   return parts.join(" · ");
 }
 

@@ -37,9 +37,9 @@ class Document : public QObject {
     enum class Kind { Unknown, Predicted, Measuring, Measured } kind = Kind::Unknown;
     double value = 0;
     double error = 0;
-    double seconds = 0;      // of the measurement
-    uint32_t tokens = 0;     // probe tokens
-    QString note;            // why unknown, for people
+    double seconds = 0;   // of the measurement
+    uint32_t tokens = 0;  // probe tokens
+    QString note;         // why unknown, for people
   };
 
   Document(Workers& workers, WeightCache& weights, ExperimentStore store,
@@ -50,7 +50,7 @@ class Document : public QObject {
   // Opens in the background; `modelChanged` or `failed` follows. "builtin" is the built-in model.
   void open(const QString& path);
   bool isOpen() const { return m_model != nullptr; }
-  const Model& model() const { return *m_model; }             // only when open
+  const Model& model() const { return *m_model; }  // only when open
   std::shared_ptr<const Model> sharedModel() const { return m_model; }
   const Graph& graph() const { return m_reference->graph(); }  // only when canInfer()
   bool canInfer() const { return m_reference.has_value(); }
@@ -147,10 +147,11 @@ class Document : public QObject {
   void measured(Result<ProbeResult> result, const std::string& planHash);
   void takeCells();
   void mergeCell(Sensitivity& into, const Cell& cell);
-  void writeJob(const QString& title, Run run, const QString& path,
-                std::function<Result<QuantizeSummary>(ModelWork&, const std::filesystem::path&,
-                                                      JobContext&)> write,
-                std::function<void(const QuantizeSummary&)> done);
+  void writeJob(
+      const QString& title, Run run, const QString& path,
+      std::function<Result<QuantizeSummary>(ModelWork&, const std::filesystem::path&, JobContext&)>
+          write,
+      std::function<void(const QuantizeSummary&)> done);
 
   Workers& m_workers;
   WeightCache& m_weights;

@@ -12,7 +12,9 @@
 namespace bitloom {
 namespace {
 
-QString asText(std::string_view text) { return QString::fromUtf8(text.data(), qsizetype(text.size())); }
+QString asText(std::string_view text) {
+  return QString::fromUtf8(text.data(), qsizetype(text.size()));
+}
 
 // Keys as in the command line's --json.
 std::string resultOf(const QuantizeSummary& summary, const Model& model) {
@@ -57,8 +59,7 @@ bool Document::saveRecipeTo(const QString& path) {
   }
   m_recipePath = path;
   m_undo.setClean();
-  Run run = runFor(RunKind::Plan, *m_model, m_plan, m_recipe,
-                   QFileInfo(path).completeBaseName());
+  Run run = runFor(RunKind::Plan, *m_model, m_plan, m_recipe, QFileInfo(path).completeBaseName());
   run.state = "done";
   run.path = path.toStdString();
   if (m_damage.kind == Damage::Kind::Measured) {
@@ -118,10 +119,11 @@ void Document::exportTo(const Exporter& exporter, const ExportCheck& check, cons
       [this, command](const QuantizeSummary& summary) { emit exported(summary, command); });
 }
 
-void Document::writeJob(const QString& title, Run run, const QString& path,
-                        std::function<Result<QuantizeSummary>(
-                            ModelWork&, const std::filesystem::path&, JobContext&)> write,
-                        std::function<void(const QuantizeSummary&)> done) {
+void Document::writeJob(
+    const QString& title, Run run, const QString& path,
+    std::function<Result<QuantizeSummary>(ModelWork&, const std::filesystem::path&, JobContext&)>
+        write,
+    std::function<void(const QuantizeSummary&)> done) {
   const QString what = title.section(" · ", 0, 0);
   if (QFileInfo(path) == QFileInfo(QString::fromStdString(m_model->path().string()))) {
     emit failed(what, tr("%1 is the open model itself: choose another name.").arg(path));
@@ -148,9 +150,9 @@ void Document::writeJob(const QString& title, Run run, const QString& path,
           run.bitsPerWeight = summary->bitsPerWeight;
           run.resultJson = resultOf(*summary, *model);
           kept = m_store.update(run);
-          m_jobs.setMessage(*job, tr("%1 in %2").arg(formatGB(summary->bytes),
-                                                     formatDuration(summary->seconds)),
-                            run.id);
+          m_jobs.setMessage(
+              *job, tr("%1 in %2").arg(formatGB(summary->bytes), formatDuration(summary->seconds)),
+              run.id);
         } else if (summary.error().code == ErrorCode::Cancelled) {
           kept = m_store.remove(run.id);  // an outcome, not a result
         } else {

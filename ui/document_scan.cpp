@@ -13,9 +13,8 @@ namespace {
 // Metrics that measure come first: what they say is worth more.
 std::vector<const Metric*> metricsByWorth() {
   std::vector<const Metric*> sorted(metrics().begin(), metrics().end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Metric* a, const Metric* b) {
-    return a->measured && !b->measured;
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Metric* a, const Metric* b) { return a->measured && !b->measured; });
   return sorted;
 }
 
@@ -66,7 +65,7 @@ void Document::startScan(const std::string& metric, const std::vector<std::strin
   }
   auto store = m_store.openAnother();
   if (item == nullptr || codecs.empty() || !canInfer() || !store) {
-    const std::string why = !store ? store.error().message
+    const std::string why = !store        ? store.error().message
                             : !canInfer() ? m_inferenceProblem.toStdString()
                                           : strCat("Nothing to scan for ", metric, ".");
     emit failed(tr("Scan"), QString::fromStdString(why));
@@ -75,8 +74,8 @@ void Document::startScan(const std::string& metric, const std::vector<std::strin
   m_feed = std::make_shared<ScanFeed>();
   m_feed->metric = metric;
   auto own = std::make_shared<ExperimentStore>(std::move(*store));
-  auto work = [item, codecs, own, feed = m_feed, model = m_work](JobContext& job)
-      -> Result<Sensitivity> {
+  auto work = [item, codecs, own, feed = m_feed,
+               model = m_work](JobContext& job) -> Result<Sensitivity> {
     TRY(auto request, scanRequest(*item, codecs));
     TRY(auto reference, model->reference());
     const CellSink sink = [&feed](const Cell& cell) -> Result<void> {
@@ -86,8 +85,9 @@ void Document::startScan(const std::string& metric, const std::vector<std::strin
     };
     return scan(reference, model->tokenizer.get(), request, *own, sink, job);
   };
-  const QString title = tr("Scan · %1 at %n codec(s)", nullptr, int(codecs.size()))
-                            .arg(QString::fromUtf8(item->title.data(), qsizetype(item->title.size())));
+  const QString title =
+      tr("Scan · %1 at %n codec(s)", nullptr, int(codecs.size()))
+          .arg(QString::fromUtf8(item->title.data(), qsizetype(item->title.size())));
   m_scanJob = m_jobs.start<Sensitivity>(
       title, JobPriority::Scan, this, work, [this, feed = m_feed](Result<Sensitivity> result) {
         if (feed != m_feed) return;

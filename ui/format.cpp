@@ -65,7 +65,9 @@ QString formatKldError(double value, double error) {
     const int exponent = int(std::floor(std::log10(size)));
     const double unit = std::pow(10.0, exponent);
     return QStringLiteral("(%1 ± %2)e%3")
-        .arg(value / unit, 0, 'f', 1).arg(error / unit, 0, 'f', 1).arg(exponent);
+        .arg(value / unit, 0, 'f', 1)
+        .arg(error / unit, 0, 'f', 1)
+        .arg(exponent);
   }
   // Two digits of the error decide how many of the value mean anything.
   const int places = int(std::clamp(1 - std::floor(std::log10(error)), 0.0, 6.0));

@@ -90,7 +90,8 @@ void MainWindow::buildMenu() {
         QFileDialog::getOpenFileName(this, tr("Open a plan"), {}, tr("Plans (*.json)"));
     if (!path.isEmpty()) m_document.loadRecipeFrom(path);
   });
-  addAct(m_menu, tr("Save the plan"), QKeySequence::Save, "saveAction", [this] { saveRecipe(false); });
+  addAct(m_menu, tr("Save the plan"), QKeySequence::Save, "saveAction",
+         [this] { saveRecipe(false); });
   addAct(m_menu, tr("Save the plan as…"), QKeySequence("Ctrl+Shift+S"), "saveAsAction",
          [this] { saveRecipe(true); });
   m_menu->addSeparator();
@@ -225,8 +226,8 @@ void MainWindow::showError(const QString& what, const QString& message) {
 
 void MainWindow::openDialog() {
   const QString folder = QFileInfo(Settings().value("recent").toStringList().value(0)).path();
-  const QString path =
-      QFileDialog::getOpenFileName(this, tr("Open a model"), folder, tr("Models (*.gguf);;All files (*)"));
+  const QString path = QFileDialog::getOpenFileName(this, tr("Open a model"), folder,
+                                                    tr("Models (*.gguf);;All files (*)"));
   if (!path.isEmpty()) openPath(path);
 }
 
@@ -241,8 +242,8 @@ void MainWindow::openPath(const QString& path) {
 void MainWindow::saveRecipe(bool ask) {
   QString path = m_document.recipePath();
   if (ask || path.isEmpty()) {
-    path = QFileDialog::getSaveFileName(this, tr("Save the plan"),
-                                        m_document.planLabel() + ".json", tr("Plans (*.json)"));
+    path = QFileDialog::getSaveFileName(this, tr("Save the plan"), m_document.planLabel() + ".json",
+                                        tr("Plans (*.json)"));
   }
   if (!path.isEmpty()) m_document.saveRecipeTo(path);
 }
@@ -278,8 +279,9 @@ void MainWindow::fillCached() {
 void MainWindow::closeEvent(QCloseEvent* event) {
   if (m_document.jobs().anyRunning(/*includingQuiet=*/false) && isVisible()) {
     const auto answer = QMessageBox::question(
-        this, tr("Quit"), tr("A job is running. Stop it and quit? A scan keeps its cells; a file "
-                             "that is being written is dropped."));
+        this, tr("Quit"),
+        tr("A job is running. Stop it and quit? A scan keeps its cells; a file "
+           "that is being written is dropped."));
     if (answer != QMessageBox::Yes) {
       event->ignore();
       return;

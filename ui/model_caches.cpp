@@ -31,11 +31,13 @@ void addOllama(const QString& folder, size_t limit, std::vector<CachedModel>& fo
   while (files.hasNext() && found.size() < limit) {
     QFile file(files.next());
     if (file.size() > kManifestLimit || !file.open(QIODevice::ReadOnly)) continue;
-    for (const QJsonValue layer : QJsonDocument::fromJson(file.readAll()).object()["layers"].toArray()) {
+    for (const QJsonValue layer :
+         QJsonDocument::fromJson(file.readAll()).object()["layers"].toArray()) {
       const QJsonObject object = layer.toObject();
       if (!object["mediaType"].toString().endsWith("image.model")) continue;
       const QString blob = folder + "/blobs/" + object["digest"].toString().replace(':', '-');
-      const QString title = file.fileName().section('/', -2, -2) + ':' + file.fileName().section('/', -1);
+      const QString title =
+          file.fileName().section('/', -2, -2) + ':' + file.fileName().section('/', -1);
       if (QFileInfo::exists(blob)) found.push_back({title, blob, "Ollama"});
     }
   }

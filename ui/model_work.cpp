@@ -45,7 +45,8 @@ Result<std::shared_ptr<const Calibration>> ModelWork::calibrationFor(const Plan&
   TRY(auto variant, reference());
   TRY(auto made, calibrate(variant, *tokenizer, text, {.dataset = path.filename().string()}, job));
   const std::scoped_lock lock(m_mutex);
-  if (m_calibration == nullptr) m_calibration = std::make_shared<const Calibration>(std::move(made));
+  if (m_calibration == nullptr)
+    m_calibration = std::make_shared<const Calibration>(std::move(made));
   return m_calibration;
 }
 

@@ -29,7 +29,8 @@ Result<void> addUniform(const ProveRequest& request, const Model& model, ProveRe
   const Plan& plan = report.rows.front().plan;
   for (const Codec* codec : request.ladder) {
     ProveRow row;
-    row.title = text("uniform %1").arg(QString::fromUtf8(codec->title.data(), qsizetype(codec->title.size())));
+    row.title = text("uniform %1")
+                    .arg(QString::fromUtf8(codec->title.data(), qsizetype(codec->title.size())));
     row.recipe = uniformRecipe(*codec);
     TRY(row.plan, resolve(row.recipe, model));
     if (row.plan.hash == plan.hash) continue;
@@ -76,7 +77,9 @@ QString sentence(const ProveReport& report) {
       continue;
     }
     parts << text("has %1 × (%2 … %3) the divergence of %4 %5")
-                 .arg(ratio.value, 0, 'f', 2).arg(ratio.low, 0, 'f', 2).arg(ratio.high, 0, 'f', 2)
+                 .arg(ratio.value, 0, 'f', 2)
+                 .arg(ratio.low, 0, 'f', 2)
+                 .arg(ratio.high, 0, 'f', 2)
                  .arg(rival.title, size);
   }
   if (parts.isEmpty()) return text("There is no rival to compare with.");
@@ -85,8 +88,11 @@ QString sentence(const ProveReport& report) {
 
 QJsonObject figures(const Evaluation& e) {
   return {{"perplexity", QJsonObject{{"mean", e.perplexity}, {"error", e.perplexityError}}},
-          {"kld", QJsonObject{{"mean", e.kld.mean}, {"error", e.kld.error}, {"p99", e.kldP99},
-                              {"p99_9", e.kldP999}, {"max", e.kldMax}}},
+          {"kld", QJsonObject{{"mean", e.kld.mean},
+                              {"error", e.kld.error},
+                              {"p99", e.kldP99},
+                              {"p99_9", e.kldP999},
+                              {"max", e.kldMax}}},
           {"same_top", QJsonObject{{"share", e.sameTop.mean}, {"error", e.sameTop.error}}},
           {"tokens", qint64(e.tokens)},
           {"seconds", e.seconds}};
@@ -101,7 +107,8 @@ Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobConte
   }
   ProveReport report;
   TRY(auto plan, resolve(request.recipe, *work.model));
-  report.rows.push_back({text("this plan · %1").arg(request.label), request.recipe, std::move(plan), {}, false});
+  report.rows.push_back(
+      {text("this plan · %1").arg(request.label), request.recipe, std::move(plan), {}, false});
   TRY(auto reference, work.reference());
   const Graph graph = reference.graph();
   TRY(addUniform(request, *work.model, report));
@@ -127,8 +134,8 @@ Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobConte
   TRY(auto results, evaluateAll(pointers, &reference, windows, job));
   for (size_t i = 0; i < results.size(); ++i) report.rows[i].evaluation = std::move(results[i]);
   for (size_t i = 1; i < report.rows.size(); ++i) {
-    report.rows[i].tied = isTie(pairedRatio(report.rows[0].evaluation.windowKld,
-                                            report.rows[i].evaluation.windowKld));
+    report.rows[i].tied = isTie(
+        pairedRatio(report.rows[0].evaluation.windowKld, report.rows[i].evaluation.windowKld));
   }
   report.verdict = sentence(report);
   return report;

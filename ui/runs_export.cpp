@@ -12,7 +12,9 @@
 namespace bitloom {
 namespace {
 
-QString asText(std::string_view text) { return QString::fromUtf8(text.data(), qsizetype(text.size())); }
+QString asText(std::string_view text) {
+  return QString::fromUtf8(text.data(), qsizetype(text.size()));
+}
 
 // RFC 4180, section 2.
 QString quoted(QString text) {
@@ -32,7 +34,8 @@ QJsonObject parsed(const std::string& json) {
 
 QByteArray runsAsCsv(const std::vector<Run>& runs) {
   QString out =
-      "id,kind,created,model,title,state,bytes,bpw,kld,kld_error,same_top,perplexity,path,notes\r\n";
+      "id,kind,created,model,title,state,bytes,bpw,kld,kld_error,same_top,perplexity,path,"
+      "notes\r\n";
   for (const Run& run : runs) {
     const RunFigures figures = figuresOf(run);
     const QStringList fields = {QString::number(run.id),
@@ -59,12 +62,18 @@ QByteArray runsAsCsv(const std::vector<Run>& runs) {
 QByteArray runsAsJson(const std::vector<Run>& runs) {
   QJsonArray list;
   for (const Run& run : runs) {
-    list << QJsonObject{{"id", qint64(run.id)},         {"kind", asText(name(run.kind))},
-                        {"created", asText(run.created)}, {"model", asText(run.model)},
-                        {"fingerprint", asText(run.fingerprint)}, {"title", asText(run.title)},
-                        {"state", asText(run.state)},   {"bytes", qint64(run.bytes)},
-                        {"bpw", run.bitsPerWeight},     {"path", asText(run.path)},
-                        {"notes", asText(run.notes)},   {"recipe", parsed(run.recipeJson)},
+    list << QJsonObject{{"id", qint64(run.id)},
+                        {"kind", asText(name(run.kind))},
+                        {"created", asText(run.created)},
+                        {"model", asText(run.model)},
+                        {"fingerprint", asText(run.fingerprint)},
+                        {"title", asText(run.title)},
+                        {"state", asText(run.state)},
+                        {"bytes", qint64(run.bytes)},
+                        {"bpw", run.bitsPerWeight},
+                        {"path", asText(run.path)},
+                        {"notes", asText(run.notes)},
+                        {"recipe", parsed(run.recipeJson)},
                         {"result", parsed(run.resultJson)}};
   }
   return QJsonDocument(QJsonObject{{"runs", list}}).toJson();
@@ -74,7 +83,8 @@ Result<void> saveRuns(const std::vector<Run>& runs, const QString& path) {
   QSaveFile file(path);
   const QByteArray bytes = path.endsWith(".json") ? runsAsJson(runs) : runsAsCsv(runs);
   if (!file.open(QIODevice::WriteOnly) || file.write(bytes) != bytes.size() || !file.commit()) {
-    return makeError(ErrorCode::Io, path.toStdString(), ": ", file.errorString().toStdString(), ".");
+    return makeError(ErrorCode::Io, path.toStdString(), ": ", file.errorString().toStdString(),
+                     ".");
   }
   return {};
 }

@@ -6,8 +6,8 @@
 namespace bitloom {
 
 Settings::Settings()
-    : QSettings(QStandardPaths::writableLocation(QStandardPaths::AppConfigLocation) +
-                    "/bitloom.ini",
-                QSettings::IniFormat) {}
+    : QSettings(
+          QStandardPaths::writableLocation(QStandardPaths::AppConfigLocation) + "/bitloom.ini",
+          QSettings::IniFormat) {}
 
 }  // namespace bitloom

@@ -51,8 +51,9 @@ Theme darkTheme() {
 bool wantsContrast(const QPalette& palette) {
   const int window = palette.color(QPalette::Window).lightness();
   const int text = palette.color(QPalette::WindowText).lightness();
-  return (window == 0 && text >= 250) || (window == 255 && text == 0 &&
-         palette.color(QPalette::Button) == palette.color(QPalette::Window));
+  return (window == 0 && text >= 250) ||
+         (window == 255 && text == 0 &&
+          palette.color(QPalette::Button) == palette.color(QPalette::Window));
 }
 
 Theme themeFor(bool dark, bool contrast) {
@@ -195,10 +196,18 @@ QString styleSheetFor(const Theme& t) {
   const QColor disabled = t.dark ? QColor("#6d6e75") : QColor("#9a9a9e");
   // Longer names first: @accentSoft begins with @accent.
   const std::array<std::pair<const char*, QColor>, 13> colours = {{{"@accentSoft", t.accentSoft},
-      {"@accentHover", hover}, {"@onAccent", t.onAccent}, {"@disabled", disabled},
-      {"@window", t.window}, {"@panel", t.panel}, {"@border", t.border}, {"@text", t.text},
-      {"@faint", t.faint}, {"@accent", t.accent}, {"@good", t.good}, {"@warn", t.warn},
-      {"@track", t.track}}};
+                                                                   {"@accentHover", hover},
+                                                                   {"@onAccent", t.onAccent},
+                                                                   {"@disabled", disabled},
+                                                                   {"@window", t.window},
+                                                                   {"@panel", t.panel},
+                                                                   {"@border", t.border},
+                                                                   {"@text", t.text},
+                                                                   {"@faint", t.faint},
+                                                                   {"@accent", t.accent},
+                                                                   {"@good", t.good},
+                                                                   {"@warn", t.warn},
+                                                                   {"@track", t.track}}};
   for (const auto& [name, colour] : colours) style.replace(name, colour.name());
   return style;
 }
@@ -220,8 +229,8 @@ const Theme& theme() { return g_theme; }
 void applyTheme(QApplication& application, ThemeChoice choice) {
   static const QPalette system = application.palette();
   static const QFont font = textFont(application);
-  const bool systemDark = system.color(QPalette::Window).lightness() <
-                          system.color(QPalette::WindowText).lightness();
+  const bool systemDark =
+      system.color(QPalette::Window).lightness() < system.color(QPalette::WindowText).lightness();
   const bool dark = choice == ThemeChoice::Dark || (choice == ThemeChoice::System && systemDark);
   g_theme = themeFor(dark, choice == ThemeChoice::System && wantsContrast(system));
   application.setStyle(QStyleFactory::create("Fusion"));
@@ -232,9 +241,15 @@ void applyTheme(QApplication& application, ThemeChoice choice) {
 
 QColor heatColor(double t) {
   // Cividis at nine equal steps (Nuñez, Anderton, Renslow, PLoS ONE 13(7), 2018); linear between.
-  static constexpr std::array<std::array<int, 3>, 9> kSteps = {{{0, 34, 78}, {24, 55, 111},
-      {64, 77, 108}, {91, 99, 110}, {117, 121, 119}, {147, 143, 118}, {179, 168, 108},
-      {214, 194, 88}, {254, 232, 56}}};
+  static constexpr std::array<std::array<int, 3>, 9> kSteps = {{{0, 34, 78},
+                                                                {24, 55, 111},
+                                                                {64, 77, 108},
+                                                                {91, 99, 110},
+                                                                {117, 121, 119},
+                                                                {147, 143, 118},
+                                                                {179, 168, 108},
+                                                                {214, 194, 88},
+                                                                {254, 232, 56}}};
   const double at = std::isfinite(t) ? std::clamp(t, 0.0, 1.0) * (kSteps.size() - 1) : 0.0;
   const size_t low = std::min(size_t(at), kSteps.size() - 2);
   const double share = at - double(low);

@@ -22,21 +22,21 @@ enum class ThemeChoice { System, Light, Dark };
 
 struct Theme {
   bool dark = false;
-  QColor window;    // page background
-  QColor panel;     // cards, header, rail, job strip
+  QColor window;  // page background
+  QColor panel;   // cards, header, rail, job strip
   QColor border;
   QColor text;
-  QColor faint;     // secondary text
-  QColor accent;    // selection, primary button, this plan
+  QColor faint;       // secondary text
+  QColor accent;      // selection, primary button, this plan
   QColor accentSoft;  // selected rows, chat bubbles
-  QColor good;      // measured, fits
-  QColor warn;      // pins, does not fit, divergence
-  QColor track;     // empty part of bars and sliders
-  QColor bar;       // unselected fader bars
-  QColor onAccent;  // text on accent
+  QColor good;        // measured, fits
+  QColor warn;        // pins, does not fit, divergence
+  QColor track;       // empty part of bars and sliders
+  QColor bar;         // unselected fader bars
+  QColor onAccent;    // text on accent
 };
 
-const Theme& theme();  // of the application's palette now
+const Theme& theme();                                            // of the application's palette now
 void applyTheme(QApplication& application, ThemeChoice choice);  // palette + style sheet
 
 // Cividis, 0 … 1; never red against green.

@@ -54,8 +54,8 @@ Result<void> benchLive(const Engine& engine, std::vector<Row>& rows, JobContext&
   TRY(loop->measure(variant, job));
   const Graph& graph = engine.variant->graph();
   const Codec* codec = findCodec("tq3_1s");
-  const std::pair<int, const char*> places[] = {{0, "first"}, {int(graph.blocks) / 2, "middle"},
-                                                {int(graph.blocks) - 1, "last"}};
+  const std::pair<int, const char*> places[] = {
+      {0, "first"}, {int(graph.blocks) / 2, "middle"}, {int(graph.blocks) - 1, "last"}};
   for (const auto& [block, place] : places) {
     for (const char* state : {"encoding", "cached"}) {
       for (size_t t = 0; t < graph.parts.size(); ++t) {

@@ -123,7 +123,8 @@ void Console::addOptions(CLI::App& verb) {
       ->check(CLI::IsMember({"cpu", "vulkan"}))
       ->capture_default_str();
   verb.add_option("--device", device, "Device number of the backend")->capture_default_str();
-  verb.add_flag("--exact", exact, "Weights decoded to f32, no 8-bit activations (always so on cpu)");
+  verb.add_flag("--exact", exact,
+                "Weights decoded to f32, no 8-bit activations (always so on cpu)");
   verb.add_option("--store", storePath, "Experiment store (SQLite file)");
   verb.add_flag("--quiet", quiet, "No progress and no notes on standard error");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The terminal's end of a command: options that every verb has, the worker pool, Ctrl+C, progress on
-// stderr (a bar on a terminal, a line every few seconds otherwise), and the way errors are told.
+// The terminal's end of a command: options that every verb has, the worker pool, Ctrl+C, progress
+// on stderr (a bar on a terminal, a line every few seconds otherwise), and the way errors are told.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <functional>
@@ -52,7 +52,7 @@ class Console {
     }
   }
 
-  void note(const std::string& line) const;             // stderr, unless --quiet
+  void note(const std::string& line) const;                       // stderr, unless --quiet
   void print(const Json& object, const std::string& text) const;  // --json or plain, on stdout
 
  private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// demo: the whole job on the built-in model. Scan on one text, solve, prove on another, write, chat.
+// demo: the whole job on the built-in model. Scan on one text, solve, prove on another, write,
+// chat.
 #include <algorithm>
 #include <chrono>
 
@@ -16,8 +17,8 @@ namespace {
 
 constexpr const char* kUniform[] = {"q8_0", "q4_0", "tq4_1s", "tq3_1s", "tq3_1b4", "tq3_1b2"};
 // What the solver may choose from: the fader ladder, and 8 bits for what cannot bear less.
-constexpr const char* kCandidates[] = {"tq2_1b2", "tq3_1b8", "tq3_1b2",
-                                       "tq4_1b8", "tq4_1b2", "q5_0", "q8_0"};
+constexpr const char* kCandidates[] = {"tq2_1b2", "tq3_1b8", "tq3_1b2", "tq4_1b8",
+                                       "tq4_1b2", "q5_0",    "q8_0"};
 constexpr int kBlindDraws = 5;
 
 struct Demo {
@@ -49,8 +50,10 @@ std::vector<const Codec*> candidates() {
 
 Result<Sensitivity> scanStage(Demo& demo) {
   TRY(auto text, openText("", BuiltinText::Calibration));
-  const ScanRequest request{.metric = findMetric("kld"), .codecs = candidates(),
-                            .textName = text.name, .text = text.bytes,
+  const ScanRequest request{.metric = findMetric("kld"),
+                            .codecs = candidates(),
+                            .textName = text.name,
+                            .text = text.bytes,
                             .probe = {.sequences = 16, .tokens = 64, .firstScored = 16}};
   return stage<Sensitivity>(demo, "Scan", JobPriority::Scan, [&](JobContext& job) {
     return scan(*demo.engine.variant, &*demo.engine.tokenizer, request, demo.store, {}, job);
@@ -76,8 +79,8 @@ Result<Arms> solveStage(Demo& demo, const Sensitivity& sensitivity) {
     arms.recipes.push_back(uniformRecipe(*findCodec(codec)));
   }
   TRY(auto target, resolve(uniformRecipe(*findCodec("tq3_1s")), model));
-  AllocationRequest request{.fileBytes = target.fileBytes, .codecs = candidates(),
-                            .allocator = "knapsack_exact"};
+  AllocationRequest request{
+      .fileBytes = target.fileBytes, .codecs = candidates(), .allocator = "knapsack_exact"};
   auto solved = stage<Solution>(demo, "Solve", JobPriority::Probe, [&](JobContext& job) {
     return solve(model, graph, sensitivity, request, job);
   });
@@ -108,7 +111,7 @@ struct Proof {
   std::vector<Evaluation> evaluations;  // [0] is the source, then the arms
   Evaluation blind;                     // mean of the draws
   Plan blindPlan;
-  Ratio ratio;                          // mix ÷ blind mix, paired over windows
+  Ratio ratio;  // mix ÷ blind mix, paired over windows
 };
 
 // The blind draws as one row: means over draws, errors over windows of that mean.
@@ -153,9 +156,9 @@ Result<Proof> proveStage(Demo& demo, const Arms& arms) {
   }
   std::vector<const Variant*> pointers;
   for (const Variant& variant : variants) pointers.push_back(&variant);
-  auto result = stage<std::vector<Evaluation>>(demo, "Prove", JobPriority::Scan, [&](JobContext& job) {
-    return evaluateAll(pointers, &*demo.engine.variant, windows, job);
-  });
+  auto result = stage<std::vector<Evaluation>>(
+      demo, "Prove", JobPriority::Scan,
+      [&](JobContext& job) { return evaluateAll(pointers, &*demo.engine.variant, windows, job); });
   if (!result) return std::move(result.error());
   proof.evaluations = std::move(*result);
   foldBlind(proof, arms);
@@ -180,14 +183,21 @@ Result<Json> rowsOf(Demo& demo, const Arms& arms, const Proof& proof) {
   rows.push_back(rowJson("f16", model.fileBytes(), model.bitsPerWeight(), proof.evaluations[0]));
   for (size_t i = 0; i <= arms.mix; ++i) {
     const Plan& plan = proof.plans[i];
-    rows.push_back(rowJson(arms.names[i], plan.fileBytes, plan.bitsPerWeight, proof.evaluations[i + 1]));
-    TRY(demo.store.add({.kind = RunKind::Evaluate, .model = model.name(), .fingerprint = model.fingerprint(),
-                        .title = title(arms.names[i]), .state = "done",
-                        .recipeJson = toJson(arms.recipes[i]), .planHash = plan.hash,
-                        .bytes = plan.fileBytes, .bitsPerWeight = plan.bitsPerWeight,
+    rows.push_back(
+        rowJson(arms.names[i], plan.fileBytes, plan.bitsPerWeight, proof.evaluations[i + 1]));
+    TRY(demo.store.add({.kind = RunKind::Evaluate,
+                        .model = model.name(),
+                        .fingerprint = model.fingerprint(),
+                        .title = title(arms.names[i]),
+                        .state = "done",
+                        .recipeJson = toJson(arms.recipes[i]),
+                        .planHash = plan.hash,
+                        .bytes = plan.fileBytes,
+                        .bitsPerWeight = plan.bitsPerWeight,
                         .resultJson = rows.back().dump()}));
   }
-  rows.push_back(rowJson("blind mix", proof.blindPlan.fileBytes, proof.blindPlan.bitsPerWeight, proof.blind));
+  rows.push_back(
+      rowJson("blind mix", proof.blindPlan.fileBytes, proof.blindPlan.bitsPerWeight, proof.blind));
   return rows;
 }
 
@@ -201,7 +211,8 @@ std::string rowsText(const Json& rows) {
         {title(row["name"]), grouped(row["bytes"]), fixed(row["bpw"], 3),
          fixed(row["perplexity"]["mean"], 3) + " ± " + fixed(row["perplexity"]["error"], 3),
          source ? "0 (reference)" : fixed(kld["mean"], 5) + " ± " + fixed(kld["error"], 5),
-         source ? "0" : fixed(kld["p99"], 4), fixed(100 * row["same_top"]["share"].get<double>(), 2) + " %"});
+         source ? "0" : fixed(kld["p99"], 4),
+         fixed(100 * row["same_top"]["share"].get<double>(), 2) + " %"});
   }
   return table(lines);
 }
@@ -260,19 +271,28 @@ Result<QuantizeSummary> exportStage(Demo& demo, const Recipe& recipe) {
   std::error_code failed;
   std::filesystem::create_directories(demo.output.parent_path(), failed);
   TRY(auto plan, resolve(recipe, *demo.engine.model));
-  TRY(auto summary, stage<QuantizeSummary>(demo, "Export", JobPriority::Quantize, [&](JobContext& job) {
-    return quantize(*demo.engine.model, plan, nullptr, demo.output, {}, job);
-  }));
-  TRY(demo.store.add({.kind = RunKind::Quantize, .model = demo.engine.model->name(),
-                      .fingerprint = demo.engine.model->fingerprint(), .title = "demo: mix", .state = "done",
-                      .recipeJson = toJson(recipe), .planHash = plan.hash, .bytes = summary.bytes,
-                      .bitsPerWeight = summary.bitsPerWeight, .path = summary.path.string()}));
+  TRY(auto summary,
+      stage<QuantizeSummary>(demo, "Export", JobPriority::Quantize, [&](JobContext& job) {
+        return quantize(*demo.engine.model, plan, nullptr, demo.output, {}, job);
+      }));
+  TRY(demo.store.add({.kind = RunKind::Quantize,
+                      .model = demo.engine.model->name(),
+                      .fingerprint = demo.engine.model->fingerprint(),
+                      .title = "demo: mix",
+                      .state = "done",
+                      .recipeJson = toJson(recipe),
+                      .planHash = plan.hash,
+                      .bytes = summary.bytes,
+                      .bitsPerWeight = summary.bitsPerWeight,
+                      .path = summary.path.string()}));
   return summary;
 }
 
 std::string verdict(const Ratio& ratio) {
-  std::string text = strCat("The mix has ", fixed(ratio.value, 2), " × the blind mix's KLD at no more bytes (95 % interval ",
-                            fixed(ratio.low, 2), " … ", fixed(ratio.high, 2), ", paired over windows)");
+  std::string text =
+      strCat("The mix has ", fixed(ratio.value, 2),
+             " × the blind mix's KLD at no more bytes (95 % interval ", fixed(ratio.low, 2), " … ",
+             fixed(ratio.high, 2), ", paired over windows)");
   return text + (ratio.high < 1 ? ".\n" : ": a tie within the noise.\n");
 }
 
@@ -292,7 +312,8 @@ Result<void> runDemo(Demo& demo) {
   }
   const Json result = {
       {"rows", rows},
-      {"mix_to_blind", {{"ratio", proof.ratio.value}, {"low", proof.ratio.low}, {"high", proof.ratio.high}}},
+      {"mix_to_blind",
+       {{"ratio", proof.ratio.value}, {"low", proof.ratio.low}, {"high", proof.ratio.high}}},
       {"predicted", {{"kld", arms.predicted}}},
       {"chat",
        {{"prompt", demo.prompt},
@@ -303,12 +324,14 @@ Result<void> runDemo(Demo& demo) {
       {"seconds", stages},
       {"peak_memory_bytes", peakMemoryBytes()}};
   demo.console.print(
-      result, strCat("\n", demo.engine.model->name(), " · held-out text, ", proof.evaluations[0].windows,
-                     " windows, ", grouped(proof.evaluations[0].tokens), " tokens scored\n\n", rowsText(rows), "\n",
-                     verdict(proof.ratio), "\n“", demo.prompt, "”\n\n", columns(chat.left.text, chat.right.text),
-                     "\nFirst divergence at token ", chat.divergence, ".\n\nExported: ", exported.path.string(),
-                     " (", grouped(exported.bytes), " bytes, verified)\n", times, "; peak memory ",
-                     decimalSize(peakMemoryBytes()), "\n"));
+      result,
+      strCat("\n", demo.engine.model->name(), " · held-out text, ", proof.evaluations[0].windows,
+             " windows, ", grouped(proof.evaluations[0].tokens), " tokens scored\n\n",
+             rowsText(rows), "\n", verdict(proof.ratio), "\n“", demo.prompt, "”\n\n",
+             columns(chat.left.text, chat.right.text), "\nFirst divergence at token ",
+             chat.divergence, ".\n\nExported: ", exported.path.string(), " (",
+             grouped(exported.bytes), " bytes, verified)\n", times, "; peak memory ",
+             decimalSize(peakMemoryBytes()), "\n"));
   return {};
 }
 
@@ -324,14 +347,16 @@ Verb addDemo(CLI::App& app, Console& console) {
   auto args = std::make_shared<Arguments>();
   verb->add_option("-o,--output", args->output, "GGUF file to write (default: beside the store)");
   verb->add_option("--prompt", args->prompt, "What both answer")->capture_default_str();
-  verb->add_option("--chunks", args->chunks, "Held-out windows")->check(CLI::Range(2, 10000))->capture_default_str();
+  verb->add_option("--chunks", args->chunks, "Held-out windows")
+      ->check(CLI::Range(2, 10000))
+      ->capture_default_str();
   return {verb, [&console, args]() -> Result<void> {
             TRY(auto engine, openEngine("builtin", true));
             TRY(auto store, console.openStore());
             std::filesystem::path output = args->output;
             if (output.empty()) output = store.path().parent_path() / "bitloom-story-11m-mix.gguf";
-            Demo demo{console, std::move(engine), std::move(store), std::move(output), args->chunks,
-                      args->prompt};
+            Demo demo{console,           std::move(engine), std::move(store),
+                      std::move(output), args->chunks,      args->prompt};
             return runDemo(demo);
           }};
 }

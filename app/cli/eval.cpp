@@ -17,8 +17,9 @@ struct EvalArguments {
 };
 
 std::string evalText(const Evaluation& e) {
-  std::string out = strCat("perplexity  ", fixed(e.perplexity, 4), " ± ", fixed(e.perplexityError, 4),
-                           "  (", e.tokens, " tokens scored in ", e.windows, " windows)\n");
+  std::string out =
+      strCat("perplexity  ", fixed(e.perplexity, 4), " ± ", fixed(e.perplexityError, 4), "  (",
+             e.tokens, " tokens scored in ", e.windows, " windows)\n");
   if (e.hasReference) {
     out += strCat("mean KLD    ", significant(e.kld.mean, 4), " ± ", significant(e.kld.error, 2),
                   "\n99 %        ", significant(e.kldP99, 4), "\n99.9 %      ",
@@ -38,7 +39,8 @@ Result<void> runEval(Console& console, const EvalArguments& args) {
   TRY(auto windows, makeWindows(*engine.tokenizer, text.bytes, args.options, text.name));
 
   Engine other;
-  const Variant* reference = changed ? &*engine.variant : nullptr;  // a recipe is held to its source
+  const Variant* reference =
+      changed ? &*engine.variant : nullptr;  // a recipe is held to its source
   if (!args.reference.empty()) {
     TRY(other, openEngine(args.reference, false));
     reference = &*other.variant;
@@ -56,12 +58,17 @@ Result<void> runEval(Console& console, const EvalArguments& args) {
   result["model"] = engine.model->name();
   result["text"] = text.name;
   TRY(auto store, console.openStore());
-  TRY(store.add({.kind = RunKind::Evaluate, .model = engine.model->name(),
-                 .fingerprint = engine.model->fingerprint(),
-                 .title = strCat(changed ? recipe.name : engine.model->sourceLabel(), " on ", text.name),
-                 .state = "done", .recipeJson = changed ? toJson(recipe) : "",
-                 .planHash = changed ? plan.hash : "", .bytes = plan.fileBytes,
-                 .bitsPerWeight = plan.bitsPerWeight, .resultJson = result.dump()}));
+  TRY(store.add(
+      {.kind = RunKind::Evaluate,
+       .model = engine.model->name(),
+       .fingerprint = engine.model->fingerprint(),
+       .title = strCat(changed ? recipe.name : engine.model->sourceLabel(), " on ", text.name),
+       .state = "done",
+       .recipeJson = changed ? toJson(recipe) : "",
+       .planHash = changed ? plan.hash : "",
+       .bytes = plan.fileBytes,
+       .bitsPerWeight = plan.bitsPerWeight,
+       .resultJson = result.dump()}));
   console.print(result, evalText(evaluation));
   return {};
 }
@@ -139,8 +146,8 @@ Result<void> runChat(Console& console, const ChatArguments& args) {
     TRY(auto other, openEngine(args.against, true));
     const std::string name = other.model->path().filename().string();
     const auto otherPrompt = other.tokenizer->encode(rendered, true);
-    TRY(auto second, speak(console, *other.variant, *other.tokenizer, otherPrompt, args.options, name,
-                           stream));
+    TRY(auto second,
+        speak(console, *other.variant, *other.tokenizer, otherPrompt, args.options, name, stream));
     answers.push_back(answerJson(name, second));
   }
   console.print({{"template", std::string(chat.source())}, {"answers", answers}}, "");
@@ -161,7 +168,8 @@ Verb addEval(CLI::App& app, Console& console) {
   verb->add_option("--ctx", args->options.contextLength, "Tokens of a window")
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
-  verb->add_option("--chunks", args->options.maxChunks, "Windows at most (0: all)")->capture_default_str();
+  verb->add_option("--chunks", args->options.maxChunks, "Windows at most (0: all)")
+      ->capture_default_str();
   return {verb, [&console, args] { return runEval(console, *args); }};
 }
 
@@ -175,22 +183,25 @@ Verb addLogits(CLI::App& app, Console& console) {
   verb->add_option("--recipe", args->recipe, "See the model through a recipe");
   verb->add_option("--tokens", args->tokens, "JSON array of ids, or what `tokenize --json` printed")
       ->required();
-  verb->add_option("-o,--output", args->output, "f32 little-endian, positions × vocabulary")->required();
-  return {verb, [&console, args]() -> Result<void> {
-            TRY(auto engine, openEngine(args->model, false));
-            TRY(auto recipe, openRecipe(args->recipe, ""));
-            TRY(auto variant, variantOf(engine, recipe));
-            TRY(auto ids, loadIds(args->tokens));
-            TRY(auto session, Session::create(variant, {.contextLength = uint32_t(ids.size()),
-                                                        .cache = KvFormat::F32}));
-            TRY(auto logits, console.run<Matrix>("Logits", JobPriority::Scan, [&](JobContext& job) {
-              return session.evalAll(ids, job);
-            }));
-            TRY(writeWhole(args->output, logits.values.data(), logits.values.size() * sizeof(float)));
-            console.print({{"output", args->output}, {"positions", logits.rows}, {"vocabulary", logits.cols}},
-                          strCat(args->output, ": ", logits.rows, " × ", logits.cols, " floats"));
-            return {};
-          }};
+  verb->add_option("-o,--output", args->output, "f32 little-endian, positions × vocabulary")
+      ->required();
+  return {
+      verb, [&console, args]() -> Result<void> {
+        TRY(auto engine, openEngine(args->model, false));
+        TRY(auto recipe, openRecipe(args->recipe, ""));
+        TRY(auto variant, variantOf(engine, recipe));
+        TRY(auto ids, loadIds(args->tokens));
+        TRY(auto session, Session::create(variant, {.contextLength = uint32_t(ids.size()),
+                                                    .cache = KvFormat::F32}));
+        TRY(auto logits, console.run<Matrix>("Logits", JobPriority::Scan, [&](JobContext& job) {
+          return session.evalAll(ids, job);
+        }));
+        TRY(writeWhole(args->output, logits.values.data(), logits.values.size() * sizeof(float)));
+        console.print(
+            {{"output", args->output}, {"positions", logits.rows}, {"vocabulary", logits.cols}},
+            strCat(args->output, ": ", logits.rows, " × ", logits.cols, " floats"));
+        return {};
+      }};
 }
 
 Verb addChat(CLI::App& app, Console& console) {
@@ -203,13 +214,17 @@ Verb addChat(CLI::App& app, Console& console) {
   verb->add_option("--against", args->against, "A second model that answers the same prompt");
   verb->add_option("--prompt", args->prompt, "What the user says")->required();
   verb->add_option("--system", args->system, "System message");
-  verb->add_option("--max-tokens", args->options.maxTokens, "Length of an answer")->capture_default_str();
+  verb->add_option("--max-tokens", args->options.maxTokens, "Length of an answer")
+      ->capture_default_str();
   auto& sampler = args->options.sampler;
-  verb->add_option("--temperature", sampler.temperature, "0: greedy")->check(CLI::Range(0.0, 100.0))->capture_default_str();
+  verb->add_option("--temperature", sampler.temperature, "0: greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
   verb->add_option("--top-k", sampler.topK, "0: off")->capture_default_str();
   verb->add_option("--top-p", sampler.topP, "1: off")->capture_default_str();
   verb->add_option("--min-p", sampler.minP, "0: off")->capture_default_str();
-  verb->add_option("--repetition-penalty", sampler.repetitionPenalty, "1: off")->capture_default_str();
+  verb->add_option("--repetition-penalty", sampler.repetitionPenalty, "1: off")
+      ->capture_default_str();
   verb->add_option("--seed", sampler.seed, "Same seed, same answer")->capture_default_str();
   return {verb, [&console, args] { return runChat(console, *args); }};
 }

@@ -18,8 +18,8 @@ Result<std::shared_ptr<const Model>> openModel(const std::string& argument) {
 Result<Text> openText(const std::string& path, BuiltinText fallback) {
   std::filesystem::path file = path;
   if (path.empty()) {
-    TRY(file, fallback == BuiltinText::Calibration ? builtinCalibrationText()
-                                                   : builtinEvaluationText());
+    TRY(file,
+        fallback == BuiltinText::Calibration ? builtinCalibrationText() : builtinEvaluationText());
   }
   TRY(auto bytes, readText(file));
   return Text{file.filename().string(), std::move(bytes)};
@@ -28,9 +28,10 @@ Result<Text> openText(const std::string& path, BuiltinText fallback) {
 Result<const Codec*> parseCodec(const std::string& name) {
   if (const Codec* codec = findCodec(toLower(name))) return codec;
   std::string known;
-  for (const Codec* codec : codecs()) known += (known.empty() ? "" : ", ") + std::string(codec->name);
-  return makeError(ErrorCode::InvalidArgument, "There is no codec \"", name, "\"; known are ", known,
-                   ".");
+  for (const Codec* codec : codecs())
+    known += (known.empty() ? "" : ", ") + std::string(codec->name);
+  return makeError(ErrorCode::InvalidArgument, "There is no codec \"", name, "\"; known are ",
+                   known, ".");
 }
 
 Result<std::vector<const Codec*>> parseCodecs(const std::string& list) {
@@ -88,30 +89,35 @@ Result<Variant> variantOf(const Engine& engine, const Recipe& recipe,
 }
 
 std::string choiceName(const Choice& choice, const Model& model) {
-  return choice.effective ? std::string(choice.effective->name) : model.tensors()[choice.tensor].type;
+  return choice.effective ? std::string(choice.effective->name)
+                          : model.tensors()[choice.tensor].type;
 }
 
 Json toJson(const Plan& plan, const Model& model) {
   Json tensors = Json::array();
   for (const Choice& choice : plan.tensors) {
     const Tensor& tensor = model.tensors()[choice.tensor];
-    tensors.push_back({{"name", tensor.name},
-                       {"requested", choice.requested ? std::string(choice.requested->name) : tensor.type},
-                       {"effective", choiceName(choice, model)},
-                       {"method", choice.method ? std::string(choice.method->name) : "copy"},
-                       {"reason", choice.reason},
-                       {"pinned", choice.pinned},
-                       {"bytes", choice.bytes}});
+    tensors.push_back(
+        {{"name", tensor.name},
+         {"requested", choice.requested ? std::string(choice.requested->name) : tensor.type},
+         {"effective", choiceName(choice, model)},
+         {"method", choice.method ? std::string(choice.method->name) : "copy"},
+         {"reason", choice.reason},
+         {"pinned", choice.pinned},
+         {"bytes", choice.bytes}});
   }
-  return {{"bytes", plan.fileBytes},   {"bpw", plan.bitsPerWeight}, {"tensor_bytes", plan.tensorBytes},
-          {"plan_hash", plan.hash},    {"profile", plan.profile},   {"tensors", tensors}};
+  return {{"bytes", plan.fileBytes},          {"bpw", plan.bitsPerWeight},
+          {"tensor_bytes", plan.tensorBytes}, {"plan_hash", plan.hash},
+          {"profile", plan.profile},          {"tensors", tensors}};
 }
 
 std::string planTable(const Plan& plan, const Model& model) {
-  std::vector<std::vector<std::string>> rows = {{"tensor", "requested", "effective", "bytes", "why"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"tensor", "requested", "effective", "bytes", "why"}};
   for (const Choice& choice : plan.tensors) {
     const Tensor& tensor = model.tensors()[choice.tensor];
-    rows.push_back({tensor.name, choice.requested ? std::string(choice.requested->name) : tensor.type,
+    rows.push_back({tensor.name,
+                    choice.requested ? std::string(choice.requested->name) : tensor.type,
                     choiceName(choice, model), grouped(choice.bytes), choice.reason});
   }
   return table(rows) + "\nfile " + grouped(plan.fileBytes) + " bytes (" +
@@ -120,13 +126,16 @@ std::string planTable(const Plan& plan, const Model& model) {
 }
 
 Json toJson(const Evaluation& evaluation) {
-  Json result = {{"perplexity", {{"mean", evaluation.perplexity}, {"error", evaluation.perplexityError}}},
-                 {"tokens", evaluation.tokens},
-                 {"windows", evaluation.windows},
-                 {"seconds", evaluation.seconds}};
+  Json result = {
+      {"perplexity", {{"mean", evaluation.perplexity}, {"error", evaluation.perplexityError}}},
+      {"tokens", evaluation.tokens},
+      {"windows", evaluation.windows},
+      {"seconds", evaluation.seconds}};
   if (evaluation.hasReference) {
-    result["kld"] = {{"mean", evaluation.kld.mean},   {"error", evaluation.kld.error},
-                     {"p99", evaluation.kldP99},      {"p99_9", evaluation.kldP999},
+    result["kld"] = {{"mean", evaluation.kld.mean},
+                     {"error", evaluation.kld.error},
+                     {"p99", evaluation.kldP99},
+                     {"p99_9", evaluation.kldP999},
                      {"max", evaluation.kldMax}};
     result["same_top"] = {{"share", evaluation.sameTop.mean}, {"error", evaluation.sameTop.error}};
   }

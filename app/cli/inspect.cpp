@@ -31,18 +31,19 @@ Json inspectJson(const Model& model) {
   for (const auto& entry : model.metadata().entries()) {
     metadata[validUtf8(entry.key)] = validUtf8(display(entry.value, 4096));
   }
-  return {{"path", model.path().string()},
-          {"name", model.name()},
-          {"architecture", std::string(model.metadata().stringOf("general.architecture").value_or(""))},
-          {"source", model.sourceLabel()},
-          {"bytes", model.fileBytes()},
-          {"weights", model.weights()},
-          {"bpw", model.bitsPerWeight()},
-          {"fingerprint", model.fingerprint()},
-          {"chat_template", std::string(ChatTemplate::detect(model.metadata()).source())},
-          {"warnings", std::vector<std::string>(model.warnings().begin(), model.warnings().end())},
-          {"metadata", metadata},
-          {"tensors", tensors}};
+  return {
+      {"path", model.path().string()},
+      {"name", model.name()},
+      {"architecture", std::string(model.metadata().stringOf("general.architecture").value_or(""))},
+      {"source", model.sourceLabel()},
+      {"bytes", model.fileBytes()},
+      {"weights", model.weights()},
+      {"bpw", model.bitsPerWeight()},
+      {"fingerprint", model.fingerprint()},
+      {"chat_template", std::string(ChatTemplate::detect(model.metadata()).source())},
+      {"warnings", std::vector<std::string>(model.warnings().begin(), model.warnings().end())},
+      {"metadata", metadata},
+      {"tensors", tensors}};
 }
 
 std::string inspectText(const Model& model) {
@@ -184,12 +185,13 @@ Verb addDoctor(CLI::App& app, Console& console) {
                                  {"store", store.path().string()},
                                  {"runs", runs.size()},
                                  {"vulkan", "not in this version"}};
-            console.print(result, strCat("Bitloom ", BITLOOM_VERSION, "\n", "cpu      ", machine.cpu,
-                                         ", ", machine.cores, " cores, kernels for ", machine.target,
-                                         "\nmemory   ", binarySize(machine.availableBytes), " free of ",
-                                         binarySize(machine.memoryBytes), "\nstore    ",
-                                         store.path().string(), ", ", runs.size(),
-                                         " runs, intact\nvulkan   not in this version\n"));
+            console.print(
+                result,
+                strCat("Bitloom ", BITLOOM_VERSION, "\n", "cpu      ", machine.cpu, ", ",
+                       machine.cores, " cores, kernels for ", machine.target, "\nmemory   ",
+                       binarySize(machine.availableBytes), " free of ",
+                       binarySize(machine.memoryBytes), "\nstore    ", store.path().string(), ", ",
+                       runs.size(), " runs, intact\nvulkan   not in this version\n"));
             return {};
           }};
 }

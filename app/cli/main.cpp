@@ -16,13 +16,13 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   cli::Console console;
   const std::vector<cli::Verb> verbs = {
-      cli::addDemo(app, console),      cli::addInspect(app, console),
-      cli::addTokenize(app, console),  cli::addCalibrate(app, console),
-      cli::addScan(app, console),      cli::addPlan(app, console),
-      cli::addQuantize(app, console),  cli::addEval(app, console),
-      cli::addLogits(app, console),    cli::addChat(app, console),
-      cli::addExport(app, console),    cli::addRuns(app, console),
-      cli::addBench(app, console),     cli::addDoctor(app, console),
+      cli::addDemo(app, console),     cli::addInspect(app, console),
+      cli::addTokenize(app, console), cli::addCalibrate(app, console),
+      cli::addScan(app, console),     cli::addPlan(app, console),
+      cli::addQuantize(app, console), cli::addEval(app, console),
+      cli::addLogits(app, console),   cli::addChat(app, console),
+      cli::addExport(app, console),   cli::addRuns(app, console),
+      cli::addBench(app, console),    cli::addDoctor(app, console),
       cli::addList(app, console)};
   for (const cli::Verb& verb : verbs) console.addOptions(*verb.app);
 

@@ -21,8 +21,9 @@ Result<Sensitivity> openCells(Console& console, const PlanArguments& args, const
   if (!args.scan.empty()) {
     TRY(auto sensitivity, loadSensitivity(args.scan));
     if (!sensitivity.fingerprint.empty() && sensitivity.fingerprint != model.fingerprint()) {
-      return makeError(ErrorCode::InvalidArgument, args.scan, ": was measured on another model than ",
-                       model.path().filename().string(), ".");
+      return makeError(ErrorCode::InvalidArgument, args.scan,
+                       ": was measured on another model than ", model.path().filename().string(),
+                       ".");
     }
     return sensitivity;
   }
@@ -65,8 +66,10 @@ Result<uint64_t> targetBytes(const PlanArguments& args, const Model& model,
 Result<Solution> solveBudget(Console& console, const PlanArguments& args, const Model& model) {
   TRY(auto sensitivity, openCells(console, args, model));
   TRY(auto graph, buildGraph(model));
-  AllocationRequest request{.codecs = codecsOf(sensitivity), .fuseGroups = args.fuse,
-                            .allocator = args.allocator, .profile = args.profile};
+  AllocationRequest request{.codecs = codecsOf(sensitivity),
+                            .fuseGroups = args.fuse,
+                            .allocator = args.allocator,
+                            .profile = args.profile};
   TRY(request.pins, parsePins(args.pins));
   TRY(request.fileBytes, targetBytes(args, model, request, graph));
   return console.run<Solution>("Solve", JobPriority::Probe, [&](JobContext& job) {
@@ -95,8 +98,9 @@ Result<void> runPlan(Console& console, const PlanArguments& args) {
   if (!predicted.is_null()) result["predicted"] = predicted;
   std::string text = planTable(plan, *model);
   if (!predicted.is_null()) {
-    text += strCat("predicted KLD ", significant(predicted["kld"].get<double>()), " ± ",
-                   significant(predicted["error"].get<double>(), 2), " (sum of single-tensor cells)\n");
+    text +=
+        strCat("predicted KLD ", significant(predicted["kld"].get<double>()), " ± ",
+               significant(predicted["error"].get<double>(), 2), " (sum of single-tensor cells)\n");
   }
   console.print(result, text);
   return {};
@@ -116,10 +120,15 @@ Result<void> storeRun(Console& console, RunKind kind, const Model& model, const 
   TRY(auto store, console.openStore());
   Json figures = summaryJson(summary, model);
   figures.erase("tensors");
-  TRY(store.add({.kind = kind, .model = model.name(), .fingerprint = model.fingerprint(),
+  TRY(store.add({.kind = kind,
+                 .model = model.name(),
+                 .fingerprint = model.fingerprint(),
                  .title = recipe.name.empty() ? summary.path.filename().string() : recipe.name,
-                 .state = "done", .recipeJson = toJson(recipe), .planHash = summary.plan.hash,
-                 .bytes = summary.bytes, .bitsPerWeight = summary.bitsPerWeight,
+                 .state = "done",
+                 .recipeJson = toJson(recipe),
+                 .planHash = summary.plan.hash,
+                 .bytes = summary.bytes,
+                 .bitsPerWeight = summary.bitsPerWeight,
                  .path = std::filesystem::absolute(summary.path).string(),
                  .resultJson = figures.dump()}));
   return {};
@@ -140,11 +149,13 @@ Verb addPlan(CLI::App& app, Console& console) {
   auto* what = verb->add_option_group("what");
   what->add_option("--recipe", args->recipe, "A recipe file");
   what->add_option("--size", args->size, "Size of the final file: 96MiB, 2.9GB");
-  what->add_option("--bpw", args->bpw, "Bits per weight over all tensors")->check(CLI::PositiveNumber);
+  what->add_option("--bpw", args->bpw, "Bits per weight over all tensors")
+      ->check(CLI::PositiveNumber);
   what->add_option("--codec", args->codec, "One codec for every 2-D weight");
   what->require_option(1);
   verb->add_option("--scan", args->scan, "Cells from `scan -o` (default: the store's)");
-  verb->add_option("--allocator", args->allocator, "How the budget is spent")->capture_default_str();
+  verb->add_option("--allocator", args->allocator, "How the budget is spent")
+      ->capture_default_str();
   verb->add_option("--pin", args->pins, "GLOB=codec; repeatable");
   verb->add_flag("--fuse", args->fuse, "One codec each for q/k/v and for gate/up of a block");
   verb->add_option("-o,--output", args->output, "Write the recipe");
@@ -163,26 +174,28 @@ Verb addQuantize(CLI::App& app, Console& console) {
   what->add_option("--recipe", args->recipe, "A recipe file");
   what->add_option("--codec", args->codec, "One codec for every 2-D weight");
   what->require_option(1);
-  verb->add_option("--calibration", args->calibration, "What `calibrate` wrote, or an imatrix GGUF");
+  verb->add_option("--calibration", args->calibration,
+                   "What `calibrate` wrote, or an imatrix GGUF");
   verb->add_flag("--resume", args->resume, "Go on from an interrupted run's .part file");
   verb->add_option("-o,--output", args->output, "GGUF file to write")->required();
-  return {verb, [&console, args]() -> Result<void> {
-            TRY(auto model, openModel(args->model));
-            TRY(auto recipe, openRecipe(args->recipe, args->codec));
-            TRY(auto plan, resolve(recipe, *model));
-            TRY(auto calibration, openCalibration(args->calibration));
-            TRY(auto summary,
-                console.run<QuantizeSummary>("Quantize", JobPriority::Quantize, [&](JobContext& job) {
-                  return quantize(*model, plan, calibration ? &*calibration : nullptr, args->output,
-                                  {.resume = args->resume}, job);
-                }));
-            TRY(storeRun(console, RunKind::Quantize, *model, recipe, summary));
-            console.print(summaryJson(summary, *model),
-                          planTable(summary.plan, *model) +
-                              strCat(args->output, ": written and verified in ",
-                                     fixed(summary.seconds, 1), " s\n"));
-            return {};
-          }};
+  return {
+      verb, [&console, args]() -> Result<void> {
+        TRY(auto model, openModel(args->model));
+        TRY(auto recipe, openRecipe(args->recipe, args->codec));
+        TRY(auto plan, resolve(recipe, *model));
+        TRY(auto calibration, openCalibration(args->calibration));
+        TRY(auto summary,
+            console.run<QuantizeSummary>("Quantize", JobPriority::Quantize, [&](JobContext& job) {
+              return quantize(*model, plan, calibration ? &*calibration : nullptr, args->output,
+                              {.resume = args->resume}, job);
+            }));
+        TRY(storeRun(console, RunKind::Quantize, *model, recipe, summary));
+        console.print(
+            summaryJson(summary, *model),
+            planTable(summary.plan, *model) + strCat(args->output, ": written and verified in ",
+                                                     fixed(summary.seconds, 1), " s\n"));
+        return {};
+      }};
 }
 
 Verb addExport(CLI::App& app, Console& console) {
@@ -199,8 +212,8 @@ Verb addExport(CLI::App& app, Console& console) {
   return {verb, [&console, args]() -> Result<void> {
             const Exporter* exporter = findExporter(args->format);
             if (exporter == nullptr) {
-              return makeError(ErrorCode::InvalidArgument, "There is no export format \"", args->format,
-                               "\"; `bitloom-cli list exporters` names them.");
+              return makeError(ErrorCode::InvalidArgument, "There is no export format \"",
+                               args->format, "\"; `bitloom-cli list exporters` names them.");
             }
             TRY(auto model, openModel(args->model));
             TRY(auto recipe, loadRecipe(args->recipe));

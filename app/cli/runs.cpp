@@ -11,10 +11,11 @@ Json parsed(const std::string& json) {
 }
 
 Json toJson(const Run& run) {
-  return {{"id", run.id},       {"kind", std::string(name(run.kind))}, {"created", run.created},
-          {"model", run.model}, {"title", run.title},                  {"state", run.state},
-          {"bytes", run.bytes}, {"bpw", run.bitsPerWeight},            {"path", run.path},
-          {"result", parsed(run.resultJson)}};
+  return {{"id", run.id},           {"kind", std::string(name(run.kind))},
+          {"created", run.created}, {"model", run.model},
+          {"title", run.title},     {"state", run.state},
+          {"bytes", run.bytes},     {"bpw", run.bitsPerWeight},
+          {"path", run.path},       {"result", parsed(run.resultJson)}};
 }
 
 std::string line(const Run& run, const char* key, const char* part) {
@@ -27,11 +28,13 @@ Result<void> listRuns(Console& console) {
   TRY(auto store, console.openStore());
   TRY(auto runs, store.runs());
   Json all = Json::array();
-  std::vector<std::vector<std::string>> rows = {{"id", "kind", "created", "state", "model", "title", "bytes", "KLD"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"id", "kind", "created", "state", "model", "title", "bytes", "KLD"}};
   for (const Run& run : runs) {
     all.push_back(toJson(run));
-    rows.push_back({std::to_string(run.id), std::string(name(run.kind)), run.created, run.state, run.model,
-                    run.title, run.bytes ? grouped(run.bytes) : "-", line(run, "kld", "mean")});
+    rows.push_back({std::to_string(run.id), std::string(name(run.kind)), run.created, run.state,
+                    run.model, run.title, run.bytes ? grouped(run.bytes) : "-",
+                    line(run, "kld", "mean")});
   }
   console.print({{"runs", all}}, runs.empty() ? "No runs yet." : table(rows));
   return {};
@@ -60,8 +63,9 @@ Result<void> compareRuns(Console& console, int64_t left, int64_t right) {
       {"KLD", line(a, "kld", "mean"), line(b, "kld", "mean")},
       {"KLD error", line(a, "kld", "error"), line(b, "kld", "error")},
       {"same plan", a.planHash == b.planHash ? "yes" : "no", ""}};
-  console.print({{"left", toJson(a)}, {"right", toJson(b)}, {"same_plan", a.planHash == b.planHash}},
-                table(rows));
+  console.print(
+      {{"left", toJson(a)}, {"right", toJson(b)}, {"same_plan", a.planHash == b.planHash}},
+      table(rows));
   return {};
 }
 
@@ -88,8 +92,8 @@ Verb addRuns(CLI::App& app, Console& console) {
   return {verb, [&console, args]() -> Result<void> {
             const size_t wanted = args->action == "list" ? 0 : args->action == "compare" ? 2 : 1;
             if (args->ids.size() != wanted) {
-              return makeError(ErrorCode::InvalidArgument, "runs ", args->action, ": expected ", wanted,
-                               " run numbers, got ", args->ids.size(), ".");
+              return makeError(ErrorCode::InvalidArgument, "runs ", args->action, ": expected ",
+                               wanted, " run numbers, got ", args->ids.size(), ".");
             }
             if (args->action == "list") return listRuns(console);
             if (args->action == "show") return showRun(console, args->ids[0]);

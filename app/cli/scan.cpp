@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // calibrate and scan: what a model's tensors see, and how much each suffers.
+#include "core/scan.h"
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
 #include "core/calibration.h"
-#include "core/scan.h"
 
 namespace bitloom::cli {
 namespace {
 
 std::string scanText(const Sensitivity& sensitivity) {
-  std::vector<std::vector<std::string>> rows = {{"tensor", "codec", sensitivity.metric, "error", "bytes"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"tensor", "codec", sensitivity.metric, "error", "bytes"}};
   for (const Cell& cell : sensitivity.cells) {
     rows.push_back({cell.tensor, cell.codec, significant(cell.value, 4),
                     cell.error > 0 ? significant(cell.error, 2) : "-", grouped(cell.bytes)});
@@ -20,7 +21,8 @@ std::string scanText(const Sensitivity& sensitivity) {
 }  // namespace
 
 Verb addCalibrate(CLI::App& app, Console& console) {
-  auto* verb = app.add_subcommand("calibrate", "Gather Σx² of every linear op's input (an imatrix)");
+  auto* verb =
+      app.add_subcommand("calibrate", "Gather Σx² of every linear op's input (an imatrix)");
   struct Arguments {
     std::string model, text, output;
     CalibrateOptions options;
@@ -30,22 +32,25 @@ Verb addCalibrate(CLI::App& app, Console& console) {
   verb->add_option("--text", args->text, "Calibration text (default: the built-in one)");
   verb->add_option("--chunks", args->options.maxChunks, "Chunks at most")->capture_default_str();
   verb->add_option("--ctx", args->options.chunkTokens, "Tokens of a chunk")->capture_default_str();
-  verb->add_option("-o,--output", args->output, "GGUF file to write; llama.cpp reads it too")->required();
+  verb->add_option("-o,--output", args->output, "GGUF file to write; llama.cpp reads it too")
+      ->required();
   return {verb, [&console, args]() -> Result<void> {
             TRY(auto engine, openEngine(args->model, true));
             TRY(auto text, openText(args->text, BuiltinText::Calibration));
             args->options.dataset = text.name;
             TRY(auto calibration,
                 console.run<Calibration>("Calibrate", JobPriority::Scan, [&](JobContext& job) {
-                  return calibrate(*engine.variant, *engine.tokenizer, text.bytes, args->options, job);
+                  return calibrate(*engine.variant, *engine.tokenizer, text.bytes, args->options,
+                                   job);
                 }));
             TRY(saveCalibration(calibration, args->output));
-            console.print({{"output", args->output},
-                           {"tensors", calibration.tensors.size()},
-                           {"chunks", calibration.chunks},
-                           {"tokens", uint64_t(calibration.chunks) * calibration.chunkTokens}},
-                          strCat(args->output, ": ", calibration.tensors.size(), " tensors, ",
-                                 calibration.chunks, " chunks of ", calibration.chunkTokens, " tokens"));
+            console.print(
+                {{"output", args->output},
+                 {"tensors", calibration.tensors.size()},
+                 {"chunks", calibration.chunks},
+                 {"tokens", uint64_t(calibration.chunks) * calibration.chunkTokens}},
+                strCat(args->output, ": ", calibration.tensors.size(), " tensors, ",
+                       calibration.chunks, " chunks of ", calibration.chunkTokens, " tokens"));
             return {};
           }};
 }
@@ -59,7 +64,8 @@ Verb addScan(CLI::App& app, Console& console) {
   };
   auto args = std::make_shared<Arguments>();
   std::string known;
-  for (const Metric* metric : metrics()) known += (known.empty() ? "" : ", ") + std::string(metric->name);
+  for (const Metric* metric : metrics())
+    known += (known.empty() ? "" : ", ") + std::string(metric->name);
   verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->required();
   verb->add_option("--metric", args->metric, "One of " + known)->capture_default_str();
   verb->add_option("--codecs", args->codecs, "Comma-separated codecs")->capture_default_str();
@@ -80,12 +86,16 @@ Verb addScan(CLI::App& app, Console& console) {
             TRY(auto engine, openEngine(args->model, metric->needsText));
             TRY(auto text, openText(args->text, BuiltinText::Calibration));
             TRY(auto store, console.openStore());
-            const ScanRequest request{.metric = metric, .codecs = codecList, .textName = text.name,
-                                      .text = text.bytes, .probe = args->probe, .resume = args->resume};
+            const ScanRequest request{.metric = metric,
+                                      .codecs = codecList,
+                                      .textName = text.name,
+                                      .text = text.bytes,
+                                      .probe = args->probe,
+                                      .resume = args->resume};
             TRY(auto sensitivity,
                 console.run<Sensitivity>("Scan", JobPriority::Scan, [&](JobContext& job) {
-                  return scan(*engine.variant, engine.tokenizer ? &*engine.tokenizer : nullptr, request,
-                              store, {}, job);
+                  return scan(*engine.variant, engine.tokenizer ? &*engine.tokenizer : nullptr,
+                              request, store, {}, job);
                 }));
             if (!args->output.empty()) TRY(saveSensitivity(sensitivity, args->output));
             console.print(Json::parse(toJson(sensitivity)), scanText(sensitivity));

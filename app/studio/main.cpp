@@ -18,8 +18,8 @@ namespace {
 
 using namespace bitloom;
 
-constexpr int kSettle = 1500;       // ms from the open model to the picture
-constexpr int kPictureLimit = 60;   // s for a model to open
+constexpr int kSettle = 1500;      // ms from the open model to the picture
+constexpr int kPictureLimit = 60;  // s for a model to open
 
 struct Arguments {
   QString model;
@@ -50,8 +50,9 @@ std::optional<Arguments> parse(const QApplication& application) {
   arguments.screenshot = parser.value("screenshot");
   const QStringList sides = parser.value("size").split('x');
   if (sides.size() == 2) arguments.size = QSize(sides[0].toInt(), sides[1].toInt());
-  const bool known = QStringList({"system", "light", "dark"}).contains(arguments.theme) &&
-                     QStringList({"", "model", "loom", "chat", "runs", "export"}).contains(arguments.page);
+  const bool known =
+      QStringList({"system", "light", "dark"}).contains(arguments.theme) &&
+      QStringList({"", "model", "loom", "chat", "runs", "export"}).contains(arguments.page);
   if (!known) {
     std::fprintf(stderr, "bitloom: unknown theme or page; see bitloom --help\n");
     return std::nullopt;
@@ -102,8 +103,9 @@ int main(int argc, char** argv) {
   if (!arguments) return 2;
   applyTheme(application, themeOf(arguments->theme, arguments->theme != "system"));
 
-  const auto file = arguments->store.isEmpty() ? ExperimentStore::defaultPath()
-                                               : std::filesystem::path(arguments->store.toStdString());
+  const auto file = arguments->store.isEmpty()
+                        ? ExperimentStore::defaultPath()
+                        : std::filesystem::path(arguments->store.toStdString());
   auto store = ExperimentStore::open(file);
   if (!store) {
     std::fprintf(stderr, "bitloom: %s\n", store.error().message.c_str());

@@ -48,7 +48,8 @@ Result<Allocation> solveExactly(std::span<const AllocationItem> items, uint64_t 
     ceiling += std::max_element(item.options.begin(), item.options.end(),
                                 [](const AllocationOption& a, const AllocationOption& b) {
                                   return a.bytes < b.bytes;
-                                })->bytes;
+                                })
+                   ->bytes;
   }
   const uint64_t quantum = quantumOf(items, exact.option);
   // Above the ceiling more room buys nothing; each item may lose a quantum to rounding.

@@ -13,7 +13,8 @@ Result<Graph> build(const Model& model) {
 extern const Architecture architecture_llama;
 const Architecture architecture_llama = {
     .name = "llama",
-    .summary = "Llama, Mistral, SmolLM: rotation of adjacent pairs, optional Llama-3 frequency factors",
+    .summary =
+        "Llama, Mistral, SmolLM: rotation of adjacent pairs, optional Llama-3 frequency factors",
     .build = build};
 
 }  // namespace bitloom

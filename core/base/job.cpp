@@ -84,9 +84,8 @@ void Workers::parallelFor(size_t count, size_t grain,
   m_arena->arena.execute([&] {
     // Isolated: a thread that waits here never picks up a chunk of an enclosing loop, whose locks
     // it may hold.
-    tbb::this_task_arena::isolate([&] {
-      tbb::parallel_for(size_t{0}, chunks, run, tbb::simple_partitioner());
-    });
+    tbb::this_task_arena::isolate(
+        [&] { tbb::parallel_for(size_t{0}, chunks, run, tbb::simple_partitioner()); });
   });
 #endif
 }

@@ -4,7 +4,8 @@
 //
 //   Workers     the one pool of threads (oneTBB arena); made once by the program, outlives all jobs
 //   JobControl  the caller's end of one job: cancel, pause, read progress; any thread
-//   JobContext  the job's end: poll `checkpoint()` at least every 50 ms, `advance()` as work is done
+//   JobContext  the job's end: poll `checkpoint()` at least every 50 ms, `advance()` as work is
+//   done
 //
 // When several jobs run, one of lower priority waits at its next checkpoint while a higher one is
 // active (probe > chat > scan > quantize).

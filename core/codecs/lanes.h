@@ -66,8 +66,8 @@ inline Lanes select(const Ints& mask, const Lanes& a, const Lanes& b) {
 }
 
 inline Ints operator>(const Lanes& a, const Lanes& b) {
-  return {{a.part[0] > b.part[0], a.part[1] > b.part[1], a.part[2] > b.part[2],
-           a.part[3] > b.part[3]}};
+  return {
+      {a.part[0] > b.part[0], a.part[1] > b.part[1], a.part[2] > b.part[2], a.part[3] > b.part[3]}};
 }
 
 // trunc(values) within 0 … top, for any values; 0 for NaN.

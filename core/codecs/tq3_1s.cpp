@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// TQ3_1S, 16 bytes for 32 weights in the rotated basis: fp16 d0 | fp16 d1 | 12 bytes of 3-bit codes.
-// Rotated value j = (j < 16 ? d0 : d1) · centroid[code]. The layout and table are
-// those of the llama.cpp forks that run it; the table is near the optimum for a normal distribution.
+// TQ3_1S, 16 bytes for 32 weights in the rotated basis: fp16 d0 | fp16 d1 | 12 bytes of 3-bit
+// codes. Rotated value j = (j < 16 ? d0 : d1) · centroid[code]. The layout and table are those of
+// the llama.cpp forks that run it; the table is near the optimum for a normal distribution.
 #include "core/codecs/tq/packing.h"
 #include "core/codecs/tq/two_scales.h"
 
@@ -10,9 +10,8 @@ namespace {
 
 struct Table {
   static constexpr size_t kLevels = 8;
-  static constexpr float kCentroids[kLevels] = {
-      -1.996684f, -1.291398f, -0.740341f, -0.247508f,
-      0.230106f,  0.725222f,  1.277503f,  1.988943f};
+  static constexpr float kCentroids[kLevels] = {-1.996684f, -1.291398f, -0.740341f, -0.247508f,
+                                                0.230106f,  0.725222f,  1.277503f,  1.988943f};
   using Bytes = tq::PackedCodes<3>;
 };
 

@@ -8,7 +8,8 @@ namespace {
 struct Table {
   static constexpr int kBits = 4;
   static constexpr size_t kGroup = 2;
-  static constexpr uint8_t kLevels[2][8] = {{5, 17, 31, 48, 61, 78, 101, 127}, {4, 12, 21, 33, 42, 54, 70, 88}};
+  static constexpr uint8_t kLevels[2][8] = {{5, 17, 31, 48, 61, 78, 101, 127},
+                                            {4, 12, 21, 33, 42, 54, 70, 88}};
 };
 
 }  // namespace

@@ -8,7 +8,8 @@ namespace {
 struct Table {
   static constexpr int kBits = 4;
   static constexpr size_t kGroup = 4;
-  static constexpr uint8_t kLevels[2][8] = {{6, 18, 32, 46, 60, 78, 101, 127}, {4, 13, 22, 32, 42, 54, 70, 88}};
+  static constexpr uint8_t kLevels[2][8] = {{6, 18, 32, 46, 60, 78, 101, 127},
+                                            {4, 13, 22, 32, 42, 54, 70, 88}};
 };
 
 }  // namespace

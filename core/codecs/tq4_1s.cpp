@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// TQ4_1S, 20 bytes for 32 weights in the rotated basis: fp16 d0 | fp16 d1 | 16 bytes of 4-bit codes.
-// Rotated value j = (j < 16 ? d0 : d1) · centroid[code]. The layout and table are
-// those of the llama.cpp fork that runs it; the table is optimal for a normal distribution.
+// TQ4_1S, 20 bytes for 32 weights in the rotated basis: fp16 d0 | fp16 d1 | 16 bytes of 4-bit
+// codes. Rotated value j = (j < 16 ? d0 : d1) · centroid[code]. The layout and table are those of
+// the llama.cpp fork that runs it; the table is optimal for a normal distribution.
 #include "core/codecs/tq/packing.h"
 #include "core/codecs/tq/two_scales.h"
 
@@ -10,10 +10,10 @@ namespace {
 
 struct Table {
   static constexpr size_t kLevels = 16;
-  static constexpr float kCentroids[kLevels] = {
-      -2.732590f, -2.069017f, -1.618046f, -1.256231f, -0.942340f, -0.656759f,
-      -0.388048f, -0.128395f, 0.128395f,  0.388048f,  0.656759f,  0.942340f,
-      1.256231f,  1.618046f,  2.069017f,  2.732590f};
+  static constexpr float kCentroids[kLevels] = {-2.732590f, -2.069017f, -1.618046f, -1.256231f,
+                                                -0.942340f, -0.656759f, -0.388048f, -0.128395f,
+                                                0.128395f,  0.388048f,  0.656759f,  0.942340f,
+                                                1.256231f,  1.618046f,  2.069017f,  2.732590f};
   using Bytes = tq::PackedCodes<4>;
 };
 

@@ -74,9 +74,7 @@ CREATE TABLE votes(
 
 }  // namespace
 
-int schemaVersion() {
-  return int(kSteps.size());
-}
+int schemaVersion() { return int(kSteps.size()); }
 
 void migrate(SQLite::Database& database) {
   // Two programs may open an old file at once: only one of them finds the old version.

@@ -69,9 +69,7 @@ Result<void> checkState(const Run& run) {
                    run.state, "\", which the store does not know.");
 }
 
-std::string_view name(RunKind kind) {
-  return kKinds[size_t(kind)];
-}
+std::string_view name(RunKind kind) { return kKinds[size_t(kind)]; }
 
 // --- opening ----------------------------------------------------------------------------------
 
@@ -195,9 +193,7 @@ ExperimentStore::ExperimentStore(ExperimentStore&&) noexcept = default;
 ExperimentStore& ExperimentStore::operator=(ExperimentStore&&) noexcept = default;
 ExperimentStore::~ExperimentStore() = default;
 
-const std::filesystem::path& ExperimentStore::path() const {
-  return m_state->path;
-}
+const std::filesystem::path& ExperimentStore::path() const { return m_state->path; }
 
 // --- runs -------------------------------------------------------------------------------------
 
@@ -300,11 +296,7 @@ Result<void> ExperimentStore::State::setDeleted(int64_t id, bool deleted) {
   });
 }
 
-Result<void> ExperimentStore::remove(int64_t id) {
-  return m_state->setDeleted(id, true);
-}
-Result<void> ExperimentStore::restore(int64_t id) {
-  return m_state->setDeleted(id, false);
-}
+Result<void> ExperimentStore::remove(int64_t id) { return m_state->setDeleted(id, true); }
+Result<void> ExperimentStore::restore(int64_t id) { return m_state->setDeleted(id, false); }
 
 }  // namespace bitloom

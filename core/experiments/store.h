@@ -32,17 +32,17 @@ struct Run {
   std::string planHash;
   uint64_t bytes = 0;
   double bitsPerWeight = 0;
-  std::string path;         // of a written file
-  std::string resultJson;   // figures of the run, keys as in the command line's --json
+  std::string path;        // of a written file
+  std::string resultJson;  // figures of the run, keys as in the command line's --json
   std::string notes;
 };
 
 struct Vote {
-  int64_t run = 0;          // of kind Chat
+  int64_t run = 0;  // of kind Chat
   std::string prompt;
   std::string left, right;  // titles of the columns
   std::string leftText, rightText;
-  std::string winner;       // "left", "tie", "right"
+  std::string winner;  // "left", "tie", "right"
   bool blind = false;
 };
 
@@ -69,7 +69,7 @@ class ExperimentStore {
   Result<Run> run(int64_t id) const;
   Result<std::vector<Run>> runs(const std::string& fingerprint = {}) const;  // newest first
   Result<void> remove(int64_t id);
-  Result<void> restore(int64_t id);     // undoes `remove`
+  Result<void> restore(int64_t id);  // undoes `remove`
 
   // Finds or makes the scan with this key; its run's id.
   Result<int64_t> beginScan(const ScanKey& key, const Run& run);

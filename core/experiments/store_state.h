@@ -56,12 +56,8 @@ inline double realOf(const SQLite::Column& column) {
 }
 
 // Sizes above 2^63 keep their bits.
-inline int64_t toStored(uint64_t value) {
-  return int64_t(value);
-}
-inline uint64_t fromStored(const SQLite::Column& column) {
-  return uint64_t(column.getInt64());
-}
+inline int64_t toStored(uint64_t value) { return int64_t(value); }
+inline uint64_t fromStored(const SQLite::Column& column) { return uint64_t(column.getInt64()); }
 
 struct ExperimentStore::State {
   State(std::filesystem::path file, SQLite::Database opened)

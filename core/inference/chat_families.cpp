@@ -323,8 +323,7 @@ std::vector<ChatFamily> makeFamilies() {
        {"{%iftools%}",
         CHATML_GIVEN_SYSTEM "{%endif%}{%endif%}{%setns=namespace(multi_step_tool=true",
         "startswith('<tool_response>')andmessage['content'].endswith('</tool_response>'))%}",
-        R"({%if(message['role']=='user')or(message['role']=='system'andnotloop.first)%})"
-        CHATML_TURN,
+        R"({%if(message['role']=='user')or(message['role']=='system'andnotloop.first)%})" CHATML_TURN,
         R"(.split('</think>')[-1].lstrip('\n'))",
         R"(.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n'))",
         "{%ifloop.index0>ns.last_query_index%}{%ifloop.lastor(notloop.lastandreasoning_content)%}",

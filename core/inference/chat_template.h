@@ -27,7 +27,8 @@ class ChatTemplate {
   std::string_view source() const { return m_source; }
 
   // The error carries the sentence with which the family refuses the conversation. The rendered
-  // text begins with the text of BOS where the template puts it; `encodeWithBos` does not double it.
+  // text begins with the text of BOS where the template puts it; `encodeWithBos` does not double
+  // it.
   Result<std::string> render(std::span<const ChatMessage> messages, bool addGenerationPrompt) const;
   // The same on another day than today, "26 Jul 2024" (Llama 3.2 tells the model the date).
   Result<std::string> render(std::span<const ChatMessage> messages, bool addGenerationPrompt,

@@ -44,8 +44,8 @@ struct Forward::State {
 
   const Variant& variant;
   const Graph& graph;
-  std::vector<size_t> lastUse;                // by point: index of the last op that names it
-  std::vector<std::vector<float>> spare;      // buffers of points that are no longer needed
+  std::vector<size_t> lastUse;                     // by point: index of the last op that names it
+  std::vector<std::vector<float>> spare;           // buffers of points that are no longer needed
   std::map<std::string, RotationTable> rotations;  // by parameters
 
   Result<void> run(int block, Pass& pass);
@@ -121,16 +121,21 @@ Result<void> Forward::State::run(int block, Pass& pass) {
 Result<void> Forward::State::runOp(const Op& op, Pass& pass) {
   const CpuKernels& kernels = cpuKernels();
   switch (op.kind) {
-    case OpKind::Embed: return embed(op, pass);
-    case OpKind::Norm: return norm(op, pass);
-    case OpKind::Linear: return linear(op, pass);
-    case OpKind::Rope: return rope(op, pass);
+    case OpKind::Embed:
+      return embed(op, pass);
+    case OpKind::Norm:
+      return norm(op, pass);
+    case OpKind::Linear:
+      return linear(op, pass);
+    case OpKind::Rope:
+      return rope(op, pass);
     case OpKind::Attention: {
       const AttentionInputs inputs{value(op.input, pass), value(op.input2, pass),
                                    value(op.input3, pass)};
       return attend(op, inputs, pass.segments, output(op, pass), pass.job);
     }
-    default: break;
+    default:
+      break;
   }
   Matrix& out = output(op, pass);
   const Matrix& in = value(op.input, pass);
@@ -167,8 +172,8 @@ Result<void> Forward::State::norm(const Op& op, Pass& pass) {
   const Matrix& in = value(op.input, pass);
   forRows(out.rows, out.cols, pass.job, [&](size_t row) {
     for (size_t first = 0; first < out.cols; first += op.groupWidth) {
-      cpuKernels().rmsNorm(out.row(row) + first, in.row(row) + first, weight->data(),
-                           op.groupWidth, op.epsilon);
+      cpuKernels().rmsNorm(out.row(row) + first, in.row(row) + first, weight->data(), op.groupWidth,
+                           op.epsilon);
     }
   });
   return {};
@@ -192,10 +197,9 @@ Result<void> Forward::State::linear(const Op& op, Pass& pass) {
 
 Result<RotationTable*> Forward::State::rotation(const Op& op, Pass& pass) {
   const RopeParameters& r = op.rope;
-  const std::string key =
-      strCat(r.rotated, ' ', r.base, ' ', r.frequencyScale, ' ', r.yarnFactor, ' ',
-             r.yarnAttention, ' ', r.yarnBetaFast, ' ', r.yarnBetaSlow, ' ', r.originalContext,
-             ' ', r.factorsTensor);
+  const std::string key = strCat(r.rotated, ' ', r.base, ' ', r.frequencyScale, ' ', r.yarnFactor,
+                                 ' ', r.yarnAttention, ' ', r.yarnBetaFast, ' ', r.yarnBetaSlow,
+                                 ' ', r.originalContext, ' ', r.factorsTensor);
   auto found = rotations.find(key);
   if (found == rotations.end()) {
     std::vector<float> factors;
@@ -248,8 +252,8 @@ Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<cons
   for (const Segment& segment : segments) {
     const uint64_t end = uint64_t(segment.firstPosition) + segment.tokens;
     if (segment.cache == nullptr ? segment.firstPosition != 0 : end > segment.cache->capacity()) {
-      return makeError(ErrorCode::InvalidArgument, "A segment of positions ",
-                       segment.firstPosition, " to ", end, " exceeds its cache of ",
+      return makeError(ErrorCode::InvalidArgument, "A segment of positions ", segment.firstPosition,
+                       " to ", end, " exceeds its cache of ",
                        segment.cache == nullptr ? 0 : segment.cache->capacity(), " positions.");
     }
     for (uint32_t i = 0; i < segment.tokens; ++i) {

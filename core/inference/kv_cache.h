@@ -17,7 +17,7 @@ class KvCache {
   KvCache(const Graph& graph, uint32_t capacity, KvFormat format);
 
   uint32_t capacity() const { return m_capacity; }
-  uint32_t size() const { return m_size; }  // positions that every block has
+  uint32_t size() const { return m_size; }                  // positions that every block has
   void setSize(uint32_t positions) { m_size = positions; }  // truncates, or commits appended ones
   uint64_t bytes() const;
   static uint64_t bytesFor(const Graph& graph, uint32_t capacity, KvFormat format);

@@ -11,7 +11,7 @@ struct LinearTile {
   const float* weights;  // rows × input.cols
   size_t firstRow;       // the tile's columns in the output begin here
   size_t rows;
-  const float* bias;     // of the whole output, or null
+  const float* bias;  // of the whole output, or null
 };
 
 // Fills columns [firstRow, firstRow + rows) of `output`. Cancel is noticed within some 20 ms.

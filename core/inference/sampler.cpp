@@ -33,9 +33,7 @@ uint64_t nextRandom(uint64_t& state) {
   return z ^ (z >> 31);
 }
 
-double nextUniform(uint64_t& state) {
-  return double(nextRandom(state) >> 11) * 0x1p-53;
-}
+double nextUniform(uint64_t& state) { return double(nextRandom(state) >> 11) * 0x1p-53; }
 
 // Probabilities of candidates in descending order of their logits.
 void softmax(std::vector<Candidate>& candidates, double temperature) {

@@ -47,8 +47,7 @@ Result<Matrix> Session::run(std::span<const TokenId> tokens, bool all, JobContex
   }
   if (tokens.size() > m_cache.capacity() - before) {
     return makeError(ErrorCode::InvalidArgument, before, " tokens in the context and ",
-                     tokens.size(), " more exceed the context length of ", m_cache.capacity(),
-                     ".");
+                     tokens.size(), " more exceed the context length of ", m_cache.capacity(), ".");
   }
   Matrix logits(all ? tokens.size() : 1, m_forward->graph().vocabulary);
   const auto runBatch = [&](size_t first, uint32_t count) -> Result<void> {

@@ -204,33 +204,17 @@ std::string Tokenizer::piece(TokenId id, bool showSpecial) const {
   return bytesOfPrintable(text);
 }
 
-size_t Tokenizer::size() const {
-  return m_state->vocabulary.texts.size();
-}
-std::optional<TokenId> Tokenizer::bos() const {
-  return m_state->bos;
-}
-std::optional<TokenId> Tokenizer::eos() const {
-  return m_state->eos;
-}
-bool Tokenizer::addsBos() const {
-  return m_state->addsBos;
-}
-bool Tokenizer::endsTurn(TokenId id) const {
-  return m_state->turnEnds.contains(id);
-}
+size_t Tokenizer::size() const { return m_state->vocabulary.texts.size(); }
+std::optional<TokenId> Tokenizer::bos() const { return m_state->bos; }
+std::optional<TokenId> Tokenizer::eos() const { return m_state->eos; }
+bool Tokenizer::addsBos() const { return m_state->addsBos; }
+bool Tokenizer::endsTurn(TokenId id) const { return m_state->turnEnds.contains(id); }
 std::optional<TokenId> Tokenizer::find(std::string_view text) const {
   return m_state->vocabulary.find(text);
 }
-std::string_view Tokenizer::model() const {
-  return m_state->model;
-}
-std::string_view Tokenizer::preTokenizer() const {
-  return m_state->preTokenizer;
-}
-std::span<const std::string> Tokenizer::warnings() const {
-  return m_state->warnings;
-}
+std::string_view Tokenizer::model() const { return m_state->model; }
+std::string_view Tokenizer::preTokenizer() const { return m_state->preTokenizer; }
+std::span<const std::string> Tokenizer::warnings() const { return m_state->warnings; }
 
 StreamingDetokenizer::StreamingDetokenizer(const Tokenizer& tokenizer) : m_tokenizer(tokenizer) {}
 

@@ -54,8 +54,8 @@ class Tokenizer {
 class StreamingDetokenizer {
  public:
   explicit StreamingDetokenizer(const Tokenizer& tokenizer);  // borrowed
-  std::string push(TokenId id);  // what can be shown now, may be empty
-  std::string finish();          // the rest; invalid bytes become U+FFFD
+  std::string push(TokenId id);                               // what can be shown now, may be empty
+  std::string finish();  // the rest; invalid bytes become U+FFFD
 
  private:
   const Tokenizer& m_tokenizer;

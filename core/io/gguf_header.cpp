@@ -12,8 +12,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "numbers are copied as they are");
 
-constexpr size_t kMaxKeyBytes = 65535;   // GGUF specification
-constexpr size_t kUsualNameBytes = 63;   // what llama.cpp accepts
+constexpr size_t kMaxKeyBytes = 65535;  // GGUF specification
+constexpr size_t kUsualNameBytes = 63;  // what llama.cpp accepts
 constexpr size_t kMaxNameBytes = 1024;
 constexpr uint64_t kMaxAlignment = 1u << 30;
 constexpr uint64_t kMinPairBytes = 8 + 1 + 4 + 1;
@@ -21,7 +21,8 @@ constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;
 
 class Parser {
  public:
-  Parser(std::span<const std::byte> bytes, const std::string& file) : m_bytes(bytes), m_file(file) {}
+  Parser(std::span<const std::byte> bytes, const std::string& file)
+      : m_bytes(bytes), m_file(file) {}
 
   Result<GgufHeader> parse();
 
@@ -82,8 +83,8 @@ Result<GgufHeader> Parser::parse() {
   TRY(const uint64_t tensors, number<uint64_t>("the number of tensors"));
   TRY(const uint64_t pairs, number<uint64_t>("the number of keys"));
   if (pairs > left() / kMinPairBytes) {
-    return corrupt("the header promises ", grouped(pairs), " keys, more than its ",
-                   grouped(left()), " remaining bytes can hold");
+    return corrupt("the header promises ", grouped(pairs), " keys, more than its ", grouped(left()),
+                   " remaining bytes can hold");
   }
   TRY(readPairs(header, pairs));
   if (tensors > left() / kMinTensorBytes) {
@@ -140,22 +141,32 @@ Result<void> Parser::readPairs(GgufHeader& header, uint64_t count) {
 Result<MetaValue> Parser::value(MetaType type, const std::string& key) {
   const std::string what = strCat("the value of key ", key);
   const auto as = [&](auto raw) -> MetaValue { return {type, raw}; };
-#define READ(Raw, Kept)                      \
-  {                                          \
-    TRY(const Raw raw, number<Raw>(what));   \
-    return as(Kept{raw});                    \
+#define READ(Raw, Kept)                    \
+  {                                        \
+    TRY(const Raw raw, number<Raw>(what)); \
+    return as(Kept{raw});                  \
   }
   switch (type) {
-    case MetaType::U8: READ(uint8_t, uint64_t)
-    case MetaType::U16: READ(uint16_t, uint64_t)
-    case MetaType::U32: READ(uint32_t, uint64_t)
-    case MetaType::U64: READ(uint64_t, uint64_t)
-    case MetaType::I8: READ(int8_t, int64_t)
-    case MetaType::I16: READ(int16_t, int64_t)
-    case MetaType::I32: READ(int32_t, int64_t)
-    case MetaType::I64: READ(int64_t, int64_t)
-    case MetaType::F32: READ(float, double)
-    case MetaType::F64: READ(double, double)
+    case MetaType::U8:
+      READ(uint8_t, uint64_t)
+    case MetaType::U16:
+      READ(uint16_t, uint64_t)
+    case MetaType::U32:
+      READ(uint32_t, uint64_t)
+    case MetaType::U64:
+      READ(uint64_t, uint64_t)
+    case MetaType::I8:
+      READ(int8_t, int64_t)
+    case MetaType::I16:
+      READ(int16_t, int64_t)
+    case MetaType::I32:
+      READ(int32_t, int64_t)
+    case MetaType::I64:
+      READ(int64_t, int64_t)
+    case MetaType::F32:
+      READ(float, double)
+    case MetaType::F64:
+      READ(double, double)
     case MetaType::Bool: {
       TRY(const uint8_t raw, number<uint8_t>(what));
       if (raw > 1) return corrupt("key ", key, " holds ", int(raw), ", which is not a bool");
@@ -165,7 +176,8 @@ Result<MetaValue> Parser::value(MetaType type, const std::string& key) {
       TRY(const std::string_view read, text(what, left()));
       return MetaValue::string(std::string(read));
     }
-    case MetaType::Array: break;
+    case MetaType::Array:
+      break;
   }
 #undef READ
   TRY(MetaArray read, array(key));

@@ -6,16 +6,16 @@
 #include <cstring>
 #include <map>
 
-#include "core/io/sha256.h"
 #include "core/base/strings.h"
+#include "core/io/sha256.h"
 
 namespace bitloom {
 namespace {
 
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr size_t kHashDigits = 64;
-constexpr size_t kRecipeBase = 1024;       // bytes of a recipe without rules, generously
-constexpr size_t kRecipePerTensor = 160;   // one exact-name rule with its reason
+constexpr size_t kRecipeBase = 1024;         // bytes of a recipe without rules, generously
+constexpr size_t kRecipePerTensor = 160;     // one exact-name rule with its reason
 constexpr uint32_t kGuessedFileType = 1024;  // LLAMA_FTYPE_GUESSED: no number says what it is
 constexpr std::string_view kOwnPrefix = "bitloom.";
 
@@ -33,8 +33,7 @@ Storage storageOf(const Tensor& tensor, const Codec* effective, const RuntimePro
 }
 
 uint64_t dataBytes(const Tensor& tensor, const Codec* effective) {
-  return effective ? effective->rowBytes(tensor.rowLength()) * tensor.rows()
-                   : tensor.bytes.size();
+  return effective ? effective->rowBytes(tensor.rowLength()) * tensor.rows() : tensor.bytes.size();
 }
 
 uint64_t valueBytes(const MetaValue& value) {
@@ -91,9 +90,9 @@ uint32_t fileTypeOf(const Model& model, const Plan& plan, const RuntimeProfile& 
     if (tensor.dimensions < 2) continue;
     weights[storageOf(tensor, choice.effective, profile).type] += tensor.weights();
   }
-  const auto most = std::max_element(weights.begin(), weights.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
+  const auto most =
+      std::max_element(weights.begin(), weights.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
   const ProfileType* type = most == weights.end() ? nullptr : profile.find(most->first);
   return type && type->fileType ? *type->fileType : kGuessedFileType;
 }
@@ -107,11 +106,12 @@ Metadata ownEntries(const Model& model, const Plan& plan, const RuntimeProfile& 
   own.set("general.quantization_version", MetaValue::u32(2));
   own.set("bitloom.version", MetaValue::string(BITLOOM_VERSION));
   own.set("bitloom.profile", MetaValue::string(plan.profile));
-  own.set("bitloom.source_fingerprint", MetaValue::string(padded(model.fingerprint(), kHashDigits)));
+  own.set("bitloom.source_fingerprint",
+          MetaValue::string(padded(model.fingerprint(), kHashDigits)));
   own.set("bitloom.plan_hash", MetaValue::string(padded(plan.hash, kHashDigits)));
   own.set("bitloom.calibration",
-          MetaValue::string(
-              padded(std::string(calibrationHash.empty() ? "none" : calibrationHash), kHashDigits)));
+          MetaValue::string(padded(std::string(calibrationHash.empty() ? "none" : calibrationHash),
+                                   kHashDigits)));
   own.set("bitloom.recipe",
           MetaValue::string(boundedRecipe(plan.recipeJson, model.tensors().size())));
   for (const Choice& choice : plan.tensors) {
@@ -234,11 +234,16 @@ Result<FileLayout> layoutOf(const Model& model, const Plan& plan) {
     const Storage storage = storageOf(source, choice.effective, *profile);
     if (!storage.number && !storage.codec) {
       return makeError(ErrorCode::Unsupported, source.name, " is stored as ", source.type,
-                       ", which profile ", plan.profile, " has no number for and Bitloom cannot decode.");
+                       ", which profile ", plan.profile,
+                       " has no number for and Bitloom cannot decode.");
     }
-    PlacedTensor tensor{source.name, source.shape, source.dimensions,
-                      storage.number ? storage.number->id : kGgmlI8, offset,
-                      dataBytes(source, choice.effective), !storage.number};
+    PlacedTensor tensor{source.name,
+                        source.shape,
+                        source.dimensions,
+                        storage.number ? storage.number->id : kGgmlI8,
+                        offset,
+                        dataBytes(source, choice.effective),
+                        !storage.number};
     if (tensor.bitloomOnly) tensor.shape[0] = storage.codec->rowBytes(source.rowLength());
     offset += roundUp(tensor.bytes, layout.alignment);
     infos += infoBytes(tensor);

@@ -30,9 +30,9 @@ struct PlacedTensor {
   std::string name;
   std::array<uint64_t, 4> shape{1, 1, 1, 1};
   uint32_t dimensions = 1;
-  uint32_t type = 0;      // ggml_type
-  uint64_t offset = 0;    // from the start of the data
-  uint64_t bytes = 0;     // padding excluded
+  uint32_t type = 0;         // ggml_type
+  uint64_t offset = 0;       // from the start of the data
+  uint64_t bytes = 0;        // padding excluded
   bool bitloomOnly = false;  // stored as I8: the profile has no number for the codec
 };
 

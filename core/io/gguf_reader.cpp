@@ -23,7 +23,7 @@ std::string fileName(const std::filesystem::path& path) {
 
 struct SplitName {
   std::string prefix;
-  uint64_t part = 0;   // counted from 1
+  uint64_t part = 0;  // counted from 1
   uint64_t count = 0;
 };
 
@@ -65,9 +65,9 @@ Result<std::vector<uint64_t>> tensorSpans(const GgufHeader& header, uint64_t fil
   std::set<uint64_t> borders;
   for (const GgufTensorInfo& info : header.tensors) {
     if (info.offset >= dataBytes) {
-      return makeError(ErrorCode::Corrupt, file, ": tensor ", info.name,
-                       " begins at byte ", grouped(info.offset), " of the data, which has only ",
-                       grouped(dataBytes), " bytes.");
+      return makeError(ErrorCode::Corrupt, file, ": tensor ", info.name, " begins at byte ",
+                       grouped(info.offset), " of the data, which has only ", grouped(dataBytes),
+                       " bytes.");
     }
     borders.insert(info.offset);
   }
@@ -122,9 +122,8 @@ Result<void> checkNoOverlap(std::span<const Tensor> tensors, const std::string& 
                             std::vector<std::string>& warnings, uint64_t alignment) {
   std::vector<const Tensor*> order(tensors.size());
   std::transform(tensors.begin(), tensors.end(), order.begin(), [](const Tensor& t) { return &t; });
-  std::sort(order.begin(), order.end(), [](const Tensor* a, const Tensor* b) {
-    return a->bytes.data() < b->bytes.data();
-  });
+  std::sort(order.begin(), order.end(),
+            [](const Tensor* a, const Tensor* b) { return a->bytes.data() < b->bytes.data(); });
   bool warned = false;
   for (size_t i = 1; i < order.size(); ++i) {
     const std::byte* end = order[i - 1]->bytes.data() + order[i - 1]->bytes.size();
@@ -168,8 +167,8 @@ Result<std::vector<Part>> openSet(Part given, const std::filesystem::path& path)
   if (!split || split->count != count || number != split->part - 1) {
     return makeError(ErrorCode::Corrupt, fileName(path), " is part ",
                      number ? std::to_string(*number + 1) : "?", " of a set of ", count,
-                     " files, but is not named so (", splitFileName("NAME", number.value_or(0) + 1,
-                     count), ").");
+                     " files, but is not named so (",
+                     splitFileName("NAME", number.value_or(0) + 1, count), ").");
   }
   std::vector<Part> parts;
   for (uint64_t i = 1; i <= count; ++i) {
@@ -186,8 +185,8 @@ Result<std::vector<Part>> openSet(Part given, const std::filesystem::path& path)
     if (!part) return std::move(part.error());
     const Metadata& metadata = part->header.metadata;
     if (splitCount(part->header) != count || metadata.unsignedOf("split.no") != i - 1) {
-      return makeError(ErrorCode::Corrupt, validUtf8(partName), " does not say that it is part ",
-                       i, " of ", count, ": the set is mixed up.");
+      return makeError(ErrorCode::Corrupt, validUtf8(partName), " does not say that it is part ", i,
+                       " of ", count, ": the set is mixed up.");
     }
     parts.push_back(*std::move(part));
   }

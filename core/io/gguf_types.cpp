@@ -65,7 +65,10 @@ class Teller {
  public:
   Teller(const GgufHeader& header, std::span<const uint64_t> spans, const Metadata& metadata,
          const std::string& file, std::vector<std::string>& warnings)
-      : m_header(header), m_spans(spans), m_metadata(metadata), m_file(file),
+      : m_header(header),
+        m_spans(spans),
+        m_metadata(metadata),
+        m_file(file),
         m_warnings(warnings) {}
 
   Result<GgufLayout> tell(size_t tensor) {

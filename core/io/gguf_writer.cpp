@@ -119,8 +119,8 @@ Result<size_t> countComplete(const fs::path& part, const std::string& header,
   if (!file) return size_t{0};
   const std::span<const std::byte> bytes = file->bytes();
   const bool sameHeader =
-      bytes.size() >= layout.dataStart && std::equal(bytes.begin(), bytes.begin() + ptrdiff_t(header.size()),
-                                                     asBytes(header).begin());
+      bytes.size() >= layout.dataStart &&
+      std::equal(bytes.begin(), bytes.begin() + ptrdiff_t(header.size()), asBytes(header).begin());
   if (!sameHeader) return size_t{0};
   size_t complete = 0;
   while (complete < std::min(records.size(), layout.tensors.size())) {
@@ -146,7 +146,7 @@ struct GgufWriter::State {
     return OutputFile::partPath(target).string() + ".journal";
   }
 
-  OutputFile file;   // holds the lock, so it goes last
+  OutputFile file;  // holds the lock, so it goes last
   Journal journal;
   FileLayout layout;
   std::vector<std::string> digests;

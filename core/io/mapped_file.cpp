@@ -36,9 +36,9 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   }
   if (!S_ISREG(facts.st_mode)) {
     ::close(file);
-    return makeError(ErrorCode::InvalidArgument, path.string(),
-                     S_ISDIR(facts.st_mode) ? " is a folder, not a file."
-                                            : " is not a regular file.");
+    return makeError(
+        ErrorCode::InvalidArgument, path.string(),
+        S_ISDIR(facts.st_mode) ? " is a folder, not a file." : " is not a regular file.");
   }
   const size_t size = size_t(facts.st_size);
   if (size == 0) {

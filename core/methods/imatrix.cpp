@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Importance matrix: the codec's search minimises Σ_j E[x_j²]·(w_j − ŵ_j)² instead of Σ_j (w_j − ŵ_j)²,
-// where x is what the weight is multiplied with on a calibration text. This is the expected squared
-// output error when inputs are uncorrelated; llama.cpp calls the file of these sums an imatrix.
+// Importance matrix: the codec's search minimises Σ_j E[x_j²]·(w_j − ŵ_j)² instead of Σ_j (w_j −
+// ŵ_j)², where x is what the weight is multiplied with on a calibration text. This is the expected
+// squared output error when inputs are uncorrelated; llama.cpp calls the file of these sums an
+// imatrix.
 //
 // An embedding table is read by row and has no inputs: it is encoded with equal weights.
 #include "core/base/strings.h"
@@ -11,7 +12,9 @@
 namespace bitloom {
 namespace {
 
-bool isEmbedding(const Tensor& tensor) { return tensor.name.find("token_embd") != std::string::npos; }
+bool isEmbedding(const Tensor& tensor) {
+  return tensor.name.find("token_embd") != std::string::npos;
+}
 
 Result<Encoded> quantize(const QuantizeTask& task, JobContext& job) {
   const Tensor& source = task.source;
@@ -24,8 +27,8 @@ Result<Encoded> quantize(const QuantizeTask& task, JobContext& job) {
   const std::vector<float> importance = task.statistics->importance();
   if (importance.size() != source.rowLength()) {
     return makeError(ErrorCode::InvalidArgument, source.name, ": the calibration has ",
-                     importance.size(), " columns, but the tensor's rows have ",
-                     source.rowLength(), ".");
+                     importance.size(), " columns, but the tensor's rows have ", source.rowLength(),
+                     ".");
   }
   return encodeRows(task, importance, job);
 }

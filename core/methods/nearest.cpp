@@ -12,8 +12,8 @@ Result<Encoded> quantize(const QuantizeTask& task, JobContext& job) {
 }  // namespace
 
 extern const Method method_nearest;
-const Method method_nearest{
-    "nearest", "Each row by the codec's own search, every column equally important.", false,
-    quantize};
+const Method method_nearest{"nearest",
+                            "Each row by the codec's own search, every column equally important.",
+                            false, quantize};
 
 }  // namespace bitloom

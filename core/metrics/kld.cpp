@@ -24,9 +24,10 @@ extern const Metric metric_kld;
 const Metric metric_kld = {
     .name = "kld",
     .title = "KL divergence (measured)",
-    .summary = "How much the model's predictions change, in nats per token, when this tensor alone "
-               "is coded: one run of the model per cell. Sums over tensors predict a plan well "
-               "while they are small; several large ones together do more harm than their sum.",
+    .summary =
+        "How much the model's predictions change, in nats per token, when this tensor alone "
+        "is coded: one run of the model per cell. Sums over tensors predict a plan well "
+        "while they are small; several large ones together do more harm than their sum.",
     .unit = "nats per token",
     .measured = true,
     .needsText = true,

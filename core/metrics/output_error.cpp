@@ -31,9 +31,10 @@ extern const Metric metric_output_error;
 const Metric metric_output_error = {
     .name = "output_error",
     .title = "Output error (proxy)",
-    .summary = "How far a layer's outputs move, relative to their size, on a calibration text: "
-               "columns that see large inputs count more. Closer to what hurts than the weight "
-               "error, but it ends at the layer: what later layers make of it is not in it.",
+    .summary =
+        "How far a layer's outputs move, relative to their size, on a calibration text: "
+        "columns that see large inputs count more. Closer to what hurts than the weight "
+        "error, but it ends at the layer: what later layers make of it is not in it.",
     .unit = "relative squared error",
     .measured = false,
     .needsText = true,

@@ -19,9 +19,10 @@ extern const Metric metric_weight_error;
 const Metric metric_weight_error = {
     .name = "weight_error",
     .title = "Weight error (proxy)",
-    .summary = "How far the coded weights are from the originals, relative to their size. Takes "
-               "seconds and no text, but it does not know how much the model relies on a tensor: "
-               "compare codecs with it, not tensors.",
+    .summary =
+        "How far the coded weights are from the originals, relative to their size. Takes "
+        "seconds and no text, but it does not know how much the model relies on a tensor: "
+        "compare codecs with it, not tensors.",
     .unit = "relative squared error",
     .measured = false,
     .needsText = false,

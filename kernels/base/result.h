@@ -77,9 +77,9 @@ class [[nodiscard]] Result<void> {
 // TRY(auto value, call()); and otherwise binds its value.
 #define BITLOOM_JOIN2(a, b) a##b
 #define BITLOOM_JOIN(a, b) BITLOOM_JOIN2(a, b)
-#define BITLOOM_TRY_BIND(name, declaration, ...)       \
-  auto name = (__VA_ARGS__);                           \
-  if (!name) return std::move(name.error());           \
+#define BITLOOM_TRY_BIND(name, declaration, ...) \
+  auto name = (__VA_ARGS__);                     \
+  if (!name) return std::move(name.error());     \
   declaration = *std::move(name)
 #define BITLOOM_TRY_ONLY(name, ...)            \
   do {                                         \
@@ -90,18 +90,18 @@ class [[nodiscard]] Result<void> {
   BITLOOM_TRY_BIND(BITLOOM_JOIN(tryResult, __COUNTER__), declaration, __VA_ARGS__)
 #define BITLOOM_TRY_1(...) BITLOOM_TRY_ONLY(BITLOOM_JOIN(tryResult, __COUNTER__), __VA_ARGS__)
 #define BITLOOM_TRY_PICK(_1, _2, _3, _4, _5, _6, _7, _8, name, ...) name
-#define TRY(...)                                                                             \
+#define TRY(...)                                                                            \
   BITLOOM_TRY_PICK(__VA_ARGS__, BITLOOM_TRY_2, BITLOOM_TRY_2, BITLOOM_TRY_2, BITLOOM_TRY_2, \
                    BITLOOM_TRY_2, BITLOOM_TRY_2, BITLOOM_TRY_2, BITLOOM_TRY_1, unused)      \
   (__VA_ARGS__)
 
 // For programmer errors only, never for data from outside. On in release too.
-#define CHECK(condition)                                                                  \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
+#define CHECK(condition)                                                                 \
+  do {                                                                                   \
+    if (!(condition)) {                                                                  \
       std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                       \
-    }                                                                                     \
+      std::abort();                                                                      \
+    }                                                                                    \
   } while (false)
 
 }  // namespace bitloom

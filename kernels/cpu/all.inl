@@ -2,8 +2,10 @@
 // Every kernel, and the table of them. A target's file defines kTargetName, kLanes, kVectors and
 // kTileRows inside an anonymous namespace and includes this there.
 #include "kernels/cpu/vector.inl"
+
 #include "kernels/cpu/gemm.inl"
 #include "kernels/cpu/rows.inl"
+
 #include "kernels/cpu/attention.inl"
 #include "kernels/cpu/divergence.inl"
 #include "kernels/cpu/half.inl"

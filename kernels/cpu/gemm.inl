@@ -83,7 +83,7 @@ inline void multiplyTile(const Tile& tile) {
   const float* rows[kRows];
 #pragma GCC unroll 8
   for (size_t i = 0; i < kRows; ++i) rows[i] = tile.a + i * tile.aStride;
-  // Rows of c lie on pages of their own: asked for now, they are here when the sums are ready.
+    // Rows of c lie on pages of their own: asked for now, they are here when the sums are ready.
 #pragma GCC unroll 8
   for (size_t i = 0; i < kRows; ++i) {
     for (size_t j = 0; j < kPanel; j += 16) {

@@ -35,18 +35,18 @@ struct GemmArguments {
 struct AttentionArguments {
   const float* queries;  // count × headWidth
   size_t queryStride;
-  const float* keys;     // positions × headWidth
+  const float* keys;  // positions × headWidth
   size_t keyStride;
-  const float* values;   // positions × valueWidth
+  const float* values;  // positions × valueWidth
   size_t valueStride;
-  float* out;            // count × valueWidth
+  float* out;  // count × valueWidth
   size_t outStride;
   size_t count;
   size_t firstPosition;
   size_t headWidth;
   size_t valueWidth;
-  float scale;           // of q·k
-  float* scratch;        // count × (firstPosition + count) floats
+  float scale;     // of q·k
+  float* scratch;  // count × (firstPosition + count) floats
 };
 
 // Heads of one token to be rotated in place. `cosines` and `sines` hold one value for each pair;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The table that runs everywhere: what the language's baseline target offers, no fused multiply-add.
+// The table that runs everywhere: what the language's baseline target offers, no fused
+// multiply-add.
 #include "kernels/cpu/kernels.h"
 
 namespace bitloom {

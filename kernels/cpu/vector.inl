@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Vectors of kLanes floats in the compiler's own vector types, so that the kernels are written once.
-// Included inside an anonymous namespace, after kLanes is defined. No std containers and no inline
-// functions from shared headers: the linker could keep the copy with the wrong instructions.
+// Vectors of kLanes floats in the compiler's own vector types, so that the kernels are written
+// once. Included inside an anonymous namespace, after kLanes is defined. No std containers and no
+// inline functions from shared headers: the linker could keep the copy with the wrong instructions.
 
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
@@ -72,8 +72,8 @@ inline void mapRows(float* out, const float* left, const float* right, size_t co
 // below 6e-9 of the value, a tenth of an ulp. 2ⁿ is applied as two factors because n = 128 has no
 // float of its own.
 inline Floats expLanes(Floats x) {
-  const float kHighest = 88.72283f;   // largest x with a finite eˣ
-  const float kLowest = -87.33654f;   // smallest x with a normal eˣ
+  const float kHighest = 88.72283f;     // largest x with a finite eˣ
+  const float kLowest = -87.33654f;     // smallest x with a normal eˣ
   const float kRounding = 12582912.0f;  // 1.5 · 2²³: adding it leaves the nearest integer
   const Floats clampedAbove = x > splat(kHighest) ? splat(kHighest) : x;
   const Floats clamped = clampedAbove < splat(kLowest) ? splat(kLowest) : clampedAbove;

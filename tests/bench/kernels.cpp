@@ -44,11 +44,20 @@ void attention(benchmark::State& state, const CpuKernels* table, size_t count) {
   const auto k = someFloats(512 * width);
   std::vector<float> out(count * width), scratch(count * 512);
   for (auto _ : state) {
-    table->attention({.queries = q.data(), .queryStride = width, .keys = k.data(),
-                      .keyStride = width, .values = k.data(), .valueStride = width,
-                      .out = out.data(), .outStride = width, .count = count,
-                      .firstPosition = first, .headWidth = width, .valueWidth = width,
-                      .scale = 0.125f, .scratch = scratch.data()});
+    table->attention({.queries = q.data(),
+                      .queryStride = width,
+                      .keys = k.data(),
+                      .keyStride = width,
+                      .values = k.data(),
+                      .valueStride = width,
+                      .out = out.data(),
+                      .outStride = width,
+                      .count = count,
+                      .firstPosition = first,
+                      .headWidth = width,
+                      .valueWidth = width,
+                      .scale = 0.125f,
+                      .scratch = scratch.data()});
     benchmark::DoNotOptimize(out.data());
   }
   rate(state, double(count), "queries");

@@ -66,7 +66,8 @@ std::string relink(const std::string& target, const std::string& added, const te
   const std::string commands = (dir / "commands").string();
   const std::string library = " core/libbitloom_core.a", output = "-o " + target + " ";
   const std::string program = (dir / std::filesystem::path(target).filename()).string();
-  if (!succeeds("ninja -C " BITLOOM_BUILD " -t commands -s " + target + " > " + commands)) return {};
+  if (!succeeds("ninja -C " BITLOOM_BUILD " -t commands -s " + target + " > " + commands))
+    return {};
   std::string command = test::readFile(commands);
   const size_t at = command.find(library);
   EXPECT_NE(at, std::string::npos) << command;
@@ -98,7 +99,8 @@ TEST(DropInCodec, WorksEverywhereWithNoOtherFileTouched) {
 
   const std::string properties = relink("tests/unit_tests", added, dir);
   ASSERT_FALSE(properties.empty());
-  const auto promises = test::Process(properties, {"--gtest_filter=*CodecPromises*made_up*"}, dir).wait();
+  const auto promises =
+      test::Process(properties, {"--gtest_filter=*CodecPromises*made_up*"}, dir).wait();
   EXPECT_EQ(promises.exit, 0) << promises.out;
   EXPECT_NE(promises.out.find("CodecPromises"), std::string::npos) << promises.out;
 }

@@ -14,9 +14,11 @@ void sleepMs(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)
 
 TEST(Hostile, KilledQuantizeLeavesNothingUnderTheFinalNameAndResumes) {
   Cli cli;
-  const std::vector<std::string> arguments = {"quantize", "builtin", "--codec", "tq3_1s", "--resume",
-                                              "--threads", "1", "-o", cli.path("m.gguf")};
-  const auto straight = cli.run({"quantize", "builtin", "--codec", "tq3_1s", "-o", cli.path("whole.gguf")});
+  const std::vector<std::string> arguments = {"quantize", "builtin",  "--codec",
+                                              "tq3_1s",   "--resume", "--threads",
+                                              "1",        "-o",       cli.path("m.gguf")};
+  const auto straight =
+      cli.run({"quantize", "builtin", "--codec", "tq3_1s", "-o", cli.path("whole.gguf")});
   ASSERT_EQ(straight.exit, 0) << straight.err;
   std::mt19937 random(1);
   int killed = 0;
@@ -38,8 +40,8 @@ TEST(Hostile, KilledQuantizeLeavesNothingUnderTheFinalNameAndResumes) {
 
 TEST(Hostile, KilledScanKeepsItsCellsAndResumesToTheSameNumbers) {
   Cli whole;
-  const std::vector<std::string> scan = {"scan", "builtin", "--codecs", "tq2_1b8", "--chunks", "2", "--tokens",
-                                         "16", "--resume", "--json"};
+  const std::vector<std::string> scan = {"scan", "builtin",  "--codecs", "tq2_1b8",  "--chunks",
+                                         "2",    "--tokens", "16",       "--resume", "--json"};
   const auto straight = whole.run(scan);
   ASSERT_EQ(straight.exit, 0) << straight.err;
   Cli cli;
@@ -83,7 +85,8 @@ TEST(Hostile, TruncatedAndFlippedModelsEndInASentence) {
   for (int i = 0; i < 60; ++i) {
     std::string broken = bytes.substr(0, i % 2 ? bytes.size() : size_t(random() % bytes.size()));
     if (i % 2) {
-      for (int flip = 0; flip < 3; ++flip) broken[size_t(random() % 200'000)] ^= char(1 << (random() % 8));
+      for (int flip = 0; flip < 3; ++flip)
+        broken[size_t(random() % 200'000)] ^= char(1 << (random() % 8));
     }
     test::writeFile(cli.path("broken.gguf"), broken);
     const auto finished = cli.run({"inspect", cli.path("broken.gguf")});
@@ -111,7 +114,8 @@ TEST(Hostile, AModelCutWhileItIsReadIsNamed) {
 
 TEST(Hostile, UnwritableFolderAndMissingTokenizerAreNamed) {
   Cli cli;
-  const auto folder = cli.run({"quantize", "builtin", "--codec", "q8_0", "-o", "/proc/nowhere/m.gguf"});
+  const auto folder =
+      cli.run({"quantize", "builtin", "--codec", "q8_0", "-o", "/proc/nowhere/m.gguf"});
   EXPECT_EQ(folder.exit, 1);
   EXPECT_NE(folder.err.find("/proc/nowhere"), std::string::npos) << folder.err;
   EXPECT_TRUE(test::isOneSentence(folder.err)) << folder.err;
@@ -125,8 +129,8 @@ TEST(Hostile, SameFileAtAnyThreadCount) {
   Cli cli;
   std::string first;
   for (const char* threads : {"1", "2", "7"}) {
-    const auto made = cli.run({"quantize", "builtin", "--codec", "tq3_1b4", "--threads", threads, "-o",
-                               cli.path(std::string(threads) + ".gguf")});
+    const auto made = cli.run({"quantize", "builtin", "--codec", "tq3_1b4", "--threads", threads,
+                               "-o", cli.path(std::string(threads) + ".gguf")});
     ASSERT_EQ(made.exit, 0) << made.err;
     const std::string bytes = test::readFile(cli.path(std::string(threads) + ".gguf"));
     if (first.empty()) first = bytes;

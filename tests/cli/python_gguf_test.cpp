@@ -96,8 +96,8 @@ TEST_F(PythonGguf, ReadsAnExportedMainlineFileToOurFloats) {
 }
 
 TEST_F(PythonGguf, ReadsACalibrationFile) {
-  const auto made = cli.run({"calibrate", "builtin", "--chunks", "2", "--ctx", "64", "-o",
-                             cli.path("c.gguf")});
+  const auto made =
+      cli.run({"calibrate", "builtin", "--chunks", "2", "--ctx", "64", "-o", cli.path("c.gguf")});
   ASSERT_EQ(made.exit, 0) << made.err;
   const Dump theirs = dump(cli.path("c.gguf"));
   EXPECT_NE(theirs.listing.find("blk.0.attn_q.weight.in_sum2 "), std::string::npos);

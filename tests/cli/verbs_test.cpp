@@ -50,7 +50,8 @@ TEST(Verbs, TokenizeWorksFromTextAndFile) {
 
 TEST(Verbs, ListNamesEveryShelf) {
   Cli cli;
-  for (const char* shelf : {"codecs", "methods", "metrics", "allocators", "exporters", "architectures"}) {
+  for (const char* shelf :
+       {"codecs", "methods", "metrics", "allocators", "exporters", "architectures"}) {
     const auto json = cli.run({"list", shelf, "--json"}).json();
     EXPECT_FALSE(json[shelf].empty()) << shelf;
   }
@@ -58,11 +59,13 @@ TEST(Verbs, ListNamesEveryShelf) {
 
 TEST(Verbs, PlanBytesAreTheFilesBytes) {
   Cli cli;
-  ASSERT_EQ(cli.run({"plan", "builtin", "--codec", "tq3_1s", "--pin", "token_embd.weight=q8_0", "-o",
-                     cli.path("r.json")}).exit, 0);
+  ASSERT_EQ(cli.run({"plan", "builtin", "--codec", "tq3_1s", "--pin", "token_embd.weight=q8_0",
+                     "-o", cli.path("r.json")})
+                .exit,
+            0);
   const auto plan = cli.run({"plan", "builtin", "--recipe", cli.path("r.json"), "--json"}).json();
-  const auto made = cli.run({"quantize", "builtin", "--recipe", cli.path("r.json"), "-o",
-                             cli.path("m.gguf"), "--json"});
+  const auto made = cli.run(
+      {"quantize", "builtin", "--recipe", cli.path("r.json"), "-o", cli.path("m.gguf"), "--json"});
   ASSERT_EQ(made.exit, 0) << made.err;
   EXPECT_EQ(plan["bytes"], std::filesystem::file_size(cli.path("m.gguf")));
   EXPECT_EQ(made.json()["bytes"], plan["bytes"]);
@@ -79,19 +82,19 @@ TEST(Verbs, PlanBytesAreTheFilesBytes) {
 
 TEST(Verbs, ScanSolveAndEvaluateAgreeOnKeys) {
   Cli cli;
-  const auto scan = cli.run({"scan", "builtin", "--metric", "weight_error", "--codecs", "tq3_1s,q4_0,q8_0",
-                             "-o", cli.path("scan.json"), "--json"});
+  const auto scan = cli.run({"scan", "builtin", "--metric", "weight_error", "--codecs",
+                             "tq3_1s,q4_0,q8_0", "-o", cli.path("scan.json"), "--json"});
   ASSERT_EQ(scan.exit, 0) << scan.err;
   for (const char* key : {"tensor", "codec", "metric", "value", "error", "bytes"}) {
     EXPECT_TRUE(scan.json()["cells"][0].contains(key)) << key;
   }
-  const auto plan = cli.run({"plan", "builtin", "--size", "6.5MB", "--scan", cli.path("scan.json"), "-o",
-                             cli.path("r.json"), "--json"});
+  const auto plan = cli.run({"plan", "builtin", "--size", "6.5MB", "--scan", cli.path("scan.json"),
+                             "-o", cli.path("r.json"), "--json"});
   ASSERT_EQ(plan.exit, 0) << plan.err;
   EXPECT_LE(plan.json()["bytes"].get<uint64_t>(), 6'500'000u);
   EXPECT_GT(plan.json()["bytes"].get<uint64_t>(), 6'300'000u);
-  const auto eval = cli.run({"eval", "builtin", "--recipe", cli.path("r.json"), "--ctx", "128", "--chunks",
-                             "3", "--json"});
+  const auto eval = cli.run({"eval", "builtin", "--recipe", cli.path("r.json"), "--ctx", "128",
+                             "--chunks", "3", "--json"});
   ASSERT_EQ(eval.exit, 0) << eval.err;
   EXPECT_GT(eval.json()["perplexity"]["mean"].get<double>(), 1);
   EXPECT_GT(eval.json()["kld"]["mean"].get<double>(), 0);
@@ -102,7 +105,9 @@ TEST(Verbs, ScanSolveAndEvaluateAgreeOnKeys) {
 TEST(Verbs, UnreachableSizeIsRefusedWithFloorAndCeiling) {
   Cli cli;
   ASSERT_EQ(cli.run({"scan", "builtin", "--metric", "weight_error", "--codecs", "tq3_1s,q8_0", "-o",
-                     cli.path("scan.json")}).exit, 0);
+                     cli.path("scan.json")})
+                .exit,
+            0);
   const auto small = cli.run({"plan", "builtin", "--size", "1MB", "--scan", cli.path("scan.json")});
   EXPECT_EQ(small.exit, 1);
   EXPECT_TRUE(test::isOneSentence(small.err)) << small.err;
@@ -112,8 +117,9 @@ TEST(Verbs, UnreachableSizeIsRefusedWithFloorAndCeiling) {
 TEST(Verbs, ChatIsDeterministicAndComparesTwo) {
   Cli cli;
   ASSERT_EQ(cli.run({"quantize", "builtin", "--codec", "q8_0", "-o", cli.path("q8.gguf")}).exit, 0);
-  const std::vector<std::string> arguments = {"chat", "builtin", "--prompt", "Tell me of a fox.", "--against",
-                                              cli.path("q8.gguf"), "--max-tokens", "12", "--json"};
+  const std::vector<std::string> arguments = {
+      "chat",         "builtin", "--prompt", "Tell me of a fox.", "--against", cli.path("q8.gguf"),
+      "--max-tokens", "12",      "--json"};
   const auto first = cli.run(arguments);
   ASSERT_EQ(first.exit, 0) << first.err;
   const auto again = cli.run(arguments).json();
@@ -124,10 +130,14 @@ TEST(Verbs, ChatIsDeterministicAndComparesTwo) {
 TEST(Verbs, LogitsMatchThePlainForwardPass) {
   Cli cli;
   test::writeFile(cli.path("ids.json"), "[10, 20, 30]");
-  ASSERT_EQ(cli.run({"logits", "builtin", "--tokens", cli.path("ids.json"), "-o", cli.path("l.f32")}).exit, 0);
+  ASSERT_EQ(
+      cli.run({"logits", "builtin", "--tokens", cli.path("ids.json"), "-o", cli.path("l.f32")})
+          .exit,
+      0);
   EXPECT_EQ(test::readFloats(cli.path("l.f32")).size(), 3u * 4096);
   test::writeFile(cli.path("bad.json"), "[10, 99999]");
-  const auto bad = cli.run({"logits", "builtin", "--tokens", cli.path("bad.json"), "-o", cli.path("x.f32")});
+  const auto bad =
+      cli.run({"logits", "builtin", "--tokens", cli.path("bad.json"), "-o", cli.path("x.f32")});
   EXPECT_EQ(bad.exit, 1);
   EXPECT_FALSE(std::filesystem::exists(cli.path("x.f32")));
 }
@@ -135,8 +145,8 @@ TEST(Verbs, LogitsMatchThePlainForwardPass) {
 TEST(Verbs, ExportMainlineHoldsOnlyMainlineTypes) {
   Cli cli;
   ASSERT_EQ(cli.run({"plan", "builtin", "--codec", "tq3_1s", "-o", cli.path("r.json")}).exit, 0);
-  const auto made = cli.run({"export", "builtin", "--recipe", cli.path("r.json"), "--format", "gguf-mainline",
-                             "-o", cli.path("e.gguf"), "--json"});
+  const auto made = cli.run({"export", "builtin", "--recipe", cli.path("r.json"), "--format",
+                             "gguf-mainline", "-o", cli.path("e.gguf"), "--json"});
   ASSERT_EQ(made.exit, 0) << made.err;
   EXPECT_FALSE(made.json()["changes"].empty());
   const auto exported = cli.run({"inspect", cli.path("e.gguf"), "--json"}).json();
@@ -157,7 +167,8 @@ TEST(Verbs, DoctorAndBenchReport) {
 TEST(Verbs, CorruptRecipeIsRefusedByName) {
   Cli cli;
   test::writeFile(cli.path("r.json"), "{\"rules\": [");
-  const auto bad = cli.run({"quantize", "builtin", "--recipe", cli.path("r.json"), "-o", cli.path("m.gguf")});
+  const auto bad =
+      cli.run({"quantize", "builtin", "--recipe", cli.path("r.json"), "-o", cli.path("m.gguf")});
   EXPECT_EQ(bad.exit, 1);
   EXPECT_NE(bad.err.find("r.json"), std::string::npos) << bad.err;
   EXPECT_FALSE(std::filesystem::exists(cli.path("m.gguf")));

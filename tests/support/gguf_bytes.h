@@ -110,8 +110,8 @@ class GgufBytes {
     uint64_t next = 0;
     for (const GgufTensorBytes& tensor : tensors) {
       const uint64_t offset = tensor.offset.value_or(next);
-      bytes += ggufString(tensor.name) +
-               raw(tensor.dimensions.value_or(uint32_t(tensor.shape.size())));
+      bytes +=
+          ggufString(tensor.name) + raw(tensor.dimensions.value_or(uint32_t(tensor.shape.size())));
       for (const uint64_t size : tensor.shape) bytes += raw(size);
       bytes += raw(tensor.type) + raw(offset);
       next = padded(next + tensor.data.size());

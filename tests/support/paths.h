@@ -17,8 +17,8 @@ inline std::filesystem::path sharedPath(const std::string& relative) {
 }
 
 // First line of a test that needs a file of ../shared.
-#define NEEDS_SHARED(relative)                                                     \
-  if (!std::filesystem::exists(::bitloom::test::sharedPath(relative)))             \
+#define NEEDS_SHARED(relative)                                         \
+  if (!std::filesystem::exists(::bitloom::test::sharedPath(relative))) \
   GTEST_SKIP() << "needs ../shared/" << relative << ", which is not here"
 
 inline std::filesystem::path sourcePath(const std::string& relative) {

@@ -17,7 +17,7 @@
 namespace bitloom::test {
 
 struct Finished {
-  int exit = -1;    // −1 when a signal ended it
+  int exit = -1;  // −1 when a signal ended it
   int signal = 0;
   std::string out;
   std::string err;
@@ -31,7 +31,8 @@ class Process {
   Process(const std::string& program, const std::vector<std::string>& arguments, const TempDir& dir)
       : m_out(dir / ("out-" + std::to_string(counter()))), m_err(m_out.string() + ".err") {
     std::vector<char*> argv = {const_cast<char*>(program.c_str())};
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& argument : arguments)
+      argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     m_pid = ::fork();
     if (m_pid == 0) {
@@ -63,7 +64,8 @@ class Process {
     if (WIFSIGNALED(m_status)) result.signal = WTERMSIG(m_status);
     result.out = readFile(m_out);
     result.err = readFile(m_err);
-    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - m_begin).count();
+    result.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - m_begin).count();
     return result;
   }
 

@@ -19,15 +19,15 @@ struct SmallTransformerOptions {
   size_t width = 24;
   size_t heads = 4;
   size_t kvHeads = 2;
-  size_t keyLength = 6;    // independent of width
+  size_t keyLength = 6;  // independent of width
   size_t valueLength = 10;
   size_t feedForward = 20;
-  size_t rotated = 6;      // at most keyLength
+  size_t rotated = 6;  // at most keyLength
   double ropeBase = 500;
-  bool biases = false;     // on q, k, v and the output projection
+  bool biases = false;  // on q, k, v and the output projection
   bool tiedHead = false;
   bool frequencyFactors = false;
-  std::string scaling;     // "", "linear", "yarn" with factor 4 from 16 positions
+  std::string scaling;  // "", "linear", "yarn" with factor 4 from 16 positions
 };
 
 class SmallTransformer {

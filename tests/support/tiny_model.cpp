@@ -110,9 +110,9 @@ class Writer {
       add(std::string(1, c), 1, -1000 - float(tokens.size()));
     }
     float score = 0;
-    for (const std::string& piece : {space + "t", std::string("he"), space + "a", space + "the",
-                                     std::string("in"), std::string("an"), std::string("er"),
-                                     std::string("th"), space + "th"}) {
+    for (const std::string& piece :
+         {space + "t", std::string("he"), space + "a", space + "the", std::string("in"),
+          std::string("an"), std::string("er"), std::string("th"), space + "th"}) {
       add(piece, 1, --score);
     }
     while (tokens.size() < m_options.vocabulary) {
@@ -131,9 +131,9 @@ class Writer {
           .key("tokenizer.ggml.add_space_prefix", true);
       return;
     }
-    m_gguf.key("tokenizer.ggml.merges",
-               std::vector<std::string>{"Ġ t", "h e", "Ġ a", "Ġt he", "i n", "a n", "e r", "t h",
-                                        "Ġt h"})
+    m_gguf
+        .key("tokenizer.ggml.merges", std::vector<std::string>{"Ġ t", "h e", "Ġ a", "Ġt he", "i n",
+                                                               "a n", "e r", "t h", "Ġt h"})
         .key("tokenizer.chat_template",
              "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
              "message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"

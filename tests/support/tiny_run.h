@@ -58,8 +58,7 @@ class TinyRun {
 
   std::vector<TokenId> randomTokens(size_t count, unsigned seed = 1) const {
     std::mt19937 generator(seed);
-    std::uniform_int_distribution<TokenId> any(0,
-                                               TokenId(m_reference.graph().vocabulary) - 1);
+    std::uniform_int_distribution<TokenId> any(0, TokenId(m_reference.graph().vocabulary) - 1);
     std::vector<TokenId> tokens(count);
     for (TokenId& token : tokens) token = any(generator);
     return tokens;
@@ -71,8 +70,8 @@ class TinyRun {
       : m_workers(threads),
         m_job(m_workers, m_control),
         m_cache(uint64_t{1} << 30),
-        m_model(take(Model::open(
-            file.empty() ? writeTinyModel(m_folder / "tiny.gguf", options) : file))),
+        m_model(take(
+            Model::open(file.empty() ? writeTinyModel(m_folder / "tiny.gguf", options) : file))),
         m_reference(take(Variant::create(m_model, m_cache))) {}
 
   TempDir m_folder;

@@ -14,7 +14,8 @@ namespace bitloom {
 namespace {
 
 TEST(BudgetPanel, BudgetsAreRoundAndSurroundTheModel) {
-  EXPECT_EQ(niceBudgets(23230752), (std::array<uint64_t, 4>{24000000, 16000000, 12000000, 8000000}));
+  EXPECT_EQ(niceBudgets(23230752),
+            (std::array<uint64_t, 4>{24000000, 16000000, 12000000, 8000000}));
   EXPECT_EQ(niceBudgets(16400000000),
             (std::array<uint64_t, 4>{16000000000, 12000000000, 8000000000, 6000000000}));
 }
@@ -49,7 +50,8 @@ TEST(BudgetPanel, FitMyMachineIsOneUndoStepWithinTheMemory) {
   panel.fitMachine();
   EXPECT_FALSE(said.isEmpty());
   const uint64_t file = studio.document->plan().fileBytes;
-  if (inspectMachine().availableBytes < uint64_t(2'000'000'000)) GTEST_SKIP() << "too little memory";
+  if (inspectMachine().availableBytes < uint64_t(2'000'000'000))
+    GTEST_SKIP() << "too little memory";
   EXPECT_GT(double(file), 0.99 * double(panel.range().ceiling)) << "so small a model fits whole";
   EXPECT_TRUE(said.contains("all of it fits")) << said.toStdString();
   EXPECT_EQ(studio.document->undoStack()->count(), 1);

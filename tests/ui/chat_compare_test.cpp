@@ -41,7 +41,6 @@ TEST_F(ChatCompareTest, FirstDivergenceIsMarkedInBothColumnsAndTokensCarryTheirK
   EXPECT_GT(framed, 8) << "the mark is not drawn";
 }
 
-
 TEST_F(ChatCompareTest, EqualAnswersDivergeNowhere) {
   openTiny();
   right->choose(ChatColumn::Source::Reference);
@@ -51,7 +50,6 @@ TEST_F(ChatCompareTest, EqualAnswersDivergeNowhere) {
   EXPECT_TRUE(marks(left).empty() && marks(right).empty());
   EXPECT_NE(footer(right).find("no divergence"), std::string::npos) << footer(right);
 }
-
 
 TEST_F(ChatCompareTest, ForcedViewScoresTheLeftsTextAndGoesBack) {
   openTiny();
@@ -65,8 +63,8 @@ TEST_F(ChatCompareTest, ForcedViewScoresTheLeftsTextAndGoesBack) {
   ASSERT_TRUE(studio.waitForIdle());
   EXPECT_EQ(shown(right), shown(left));
   Oracle oracle(tiny);
-  const auto scored = oracle.compare(oracle.variant(), oracle.variant(tq3), {{"user", "the hen"}},
-                                     left->answer());
+  const auto scored =
+      oracle.compare(oracle.variant(), oracle.variant(tq3), {{"user", "the hen"}}, left->answer());
   const auto& tokens = right->transcript().messages().back().tokens;
   ASSERT_EQ(tokens.size(), scored.size());
   for (size_t i = 0; i < tokens.size(); ++i) EXPECT_NEAR(tokens[i].kld, scored[i].kld, 1e-6);
@@ -74,7 +72,6 @@ TEST_F(ChatCompareTest, ForcedViewScoresTheLeftsTextAndGoesBack) {
   ASSERT_TRUE(studio.waitForIdle());
   EXPECT_EQ(shown(right), own);
 }
-
 
 TEST_F(ChatCompareTest, VoteIsStoredWithPromptTitlesAndTexts) {
   openTiny();
@@ -101,7 +98,6 @@ TEST_F(ChatCompareTest, VoteIsStoredWithPromptTitlesAndTexts) {
   EXPECT_EQ(studio.runs()[0].fingerprint, studio.document->model().fingerprint());
   EXPECT_FALSE(find<QPushButton>("leftVoteButton")->isEnabled()) << "one vote for one prompt";
 }
-
 
 TEST_F(ChatCompareTest, BlindVotesAreStoredUnderTheRealNamesWhicheverSideTheyWereOn) {
   openTiny();
@@ -138,7 +134,6 @@ TEST_F(ChatCompareTest, BlindVotesAreStoredUnderTheRealNamesWhicheverSideTheyWer
   EXPECT_EQ(orders.size(), 2u) << "the columns are never shuffled";
 }
 
-
 TEST_F(ChatCompareTest, BlindTurnsKeepEveryConversationWithItsModel) {
   openTiny();
   type("maxTokensSpinBox", "6");
@@ -163,7 +158,6 @@ TEST_F(ChatCompareTest, BlindTurnsKeepEveryConversationWithItsModel) {
   EXPECT_EQ(right->answer().text, coded.back().content);
 }
 
-
 TEST_F(ChatCompareTest, ANewPromptIsNotMarkedWithTheComparisonBefore) {
   openTiny();
   type("maxTokensSpinBox", "20");
@@ -174,7 +168,6 @@ TEST_F(ChatCompareTest, ANewPromptIsNotMarkedWithTheComparisonBefore) {
   EXPECT_TRUE(right->transcript().messages().empty());
   EXPECT_EQ(footer(right), "");
 }
-
 
 }  // namespace
 }  // namespace bitloom

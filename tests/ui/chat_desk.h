@@ -80,9 +80,7 @@ class ChatPageTest : public testing::Test {
     tiny = writeTinyModel(studio.folder / "tiny.gguf", {.halfFloats = true});
     open(tiny);
   }
-  void openBuiltin() {
-    open(sourcePath("resources/models/bitloom-story-11m-f16.gguf"));
-  }
+  void openBuiltin() { open(sourcePath("resources/models/bitloom-story-11m-f16.gguf")); }
 
   template <typename T>
   T* find(const char* name) const {
@@ -100,9 +98,7 @@ class ChatPageTest : public testing::Test {
     QTest::keyClicks(prompt, text);
     QTest::keyClick(prompt, Qt::Key_Return);
   }
-  void click(const char* button) {
-    QTest::mouseClick(find<QPushButton>(button), Qt::LeftButton);
-  }
+  void click(const char* button) { QTest::mouseClick(find<QPushButton>(button), Qt::LeftButton); }
   bool bothAnswered() {
     return QTest::qWaitFor([&] { return !left->isBusy() && !right->isBusy(); }, kPatience) &&
            studio.waitForIdle();

@@ -24,11 +24,13 @@ TEST_F(ChatPageTest, BothColumnsStreamWhatTheCoreAnswers) {
   send(kLongTalk);
   EXPECT_TRUE(prompt->text().isEmpty());
   Watch seen;
-  ASSERT_TRUE(QTest::qWaitFor([&] {
-    if (left->isBusy()) seen.left.insert(size_t(shown(left).size()));
-    if (right->isBusy()) seen.right.insert(size_t(shown(right).size()));
-    return !left->isBusy() && !right->isBusy();
-  }, kPatience));
+  ASSERT_TRUE(QTest::qWaitFor(
+      [&] {
+        if (left->isBusy()) seen.left.insert(size_t(shown(left).size()));
+        if (right->isBusy()) seen.right.insert(size_t(shown(right).size()));
+        return !left->isBusy() && !right->isBusy();
+      },
+      kPatience));
   EXPECT_GT(seen.left.size(), 3u) << "the left answer came in one piece";
   EXPECT_GT(seen.right.size(), 3u) << "the right answer came in one piece";
 
@@ -113,9 +115,9 @@ TEST_F(ChatPageTest, StopEndsBothWithinASecondAndBothGoOn) {
   openBuiltin();
   type("maxTokensSpinBox", "450");
   send(kLongTalk);
-  ASSERT_TRUE(QTest::qWaitFor([&] {
-    return left->answer().tokens.size() >= 5 && right->answer().tokens.size() >= 5;
-  }, kPatience));
+  ASSERT_TRUE(QTest::qWaitFor(
+      [&] { return left->answer().tokens.size() >= 5 && right->answer().tokens.size() >= 5; },
+      kPatience));
   ASSERT_TRUE(left->isBusy() && right->isBusy()) << "the answers were too short to be stopped";
   QElapsedTimer clock;
   clock.start();
@@ -133,8 +135,8 @@ TEST_F(ChatPageTest, StopEndsBothWithinASecondAndBothGoOn) {
   EXPECT_LT(kept.size(), whole.size());
   EXPECT_EQ(whole.substr(0, kept.size()), kept);
   EXPECT_EQ(shown(left).toStdString(), kept);
-  const auto scored = oracle.compare(oracle.variant(), oracle.variant(tq3),
-                                     {{"user", kLongTalk}}, right->answer());
+  const auto scored =
+      oracle.compare(oracle.variant(), oracle.variant(tq3), {{"user", kLongTalk}}, right->answer());
   const auto& tokens = right->transcript().messages().back().tokens;
   ASSERT_EQ(tokens.size(), scored.size());
   EXPECT_NEAR(tokens.back().kld, scored.back().kld, 1e-4);

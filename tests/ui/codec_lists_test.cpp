@@ -48,7 +48,8 @@ class CodecLists : public testing::Test {
 TEST_F(CodecLists, OfTheHeatmapHoldThemAll) {
   const auto* combo = window->findChild<QComboBox*>("codecCombo");
   ASSERT_NE(combo, nullptr);
-  for (const QString& title : expected()) EXPECT_TRUE(itemsOf(*combo).contains(title)) << title.toStdString();
+  for (const QString& title : expected())
+    EXPECT_TRUE(itemsOf(*combo).contains(title)) << title.toStdString();
 }
 
 TEST_F(CodecLists, OfThePlanTableHoldThemAll) {

@@ -66,7 +66,8 @@ TEST(Document, CancelledPreviewLeavesThePlanAsItWas) {
   ASSERT_TRUE(studio.open());
   Document& document = *studio.document;
   const std::string hash = document.plan().hash;
-  ASSERT_TRUE(document.previewRecipe(document.withCodec(studio.firstTensors(1), "q8_0", "dragged")));
+  ASSERT_TRUE(
+      document.previewRecipe(document.withCodec(studio.firstTensors(1), "q8_0", "dragged")));
   EXPECT_NE(document.plan().hash, hash);
   document.cancelPreview();
   EXPECT_EQ(document.plan().hash, hash);
@@ -208,7 +209,8 @@ TEST(Document, RestoresTheSession) {
     Studio studio;
     ASSERT_TRUE(studio.open());
     Document& document = *studio.document;
-    ASSERT_TRUE(document.setRecipe(document.withCodec(studio.firstTensors(2), "q8_0", "dragged"), "drag"));
+    ASSERT_TRUE(
+        document.setRecipe(document.withCodec(studio.firstTensors(2), "q8_0", "dragged"), "drag"));
     kept = document.recipe();
   }
   Studio again(/*keepSettings=*/true);
@@ -220,7 +222,8 @@ TEST(Document, SavedPlanIsCleanAndLoadsAgain) {
   Studio studio;
   ASSERT_TRUE(studio.open());
   Document& document = *studio.document;
-  ASSERT_TRUE(document.setRecipe(document.withCodec(studio.firstTensors(2), "q8_0", "dragged"), "drag"));
+  ASSERT_TRUE(
+      document.setRecipe(document.withCodec(studio.firstTensors(2), "q8_0", "dragged"), "drag"));
   EXPECT_FALSE(document.undoStack()->isClean());
   const Recipe saved = document.recipe();
   const QString path = QString::fromStdString((studio.folder / "plan.json").string());

@@ -61,7 +61,8 @@ TEST_F(ExportPageTest, WritesTypesThatMainlineLoadsAndEndsWithACommand) {
     EXPECT_NE(mainline->find(tensor.type), nullptr) << tensor.name << " is " << tensor.type;
   }
   EXPECT_TRUE(find<Card>("exportResultCard")->isVisible());
-  EXPECT_TRUE(find<QLineEdit>("commandEdit")->text().contains(QString::fromStdString(target.string())));
+  EXPECT_TRUE(
+      find<QLineEdit>("commandEdit")->text().contains(QString::fromStdString(target.string())));
   find<QPushButton>("copyCommandButton")->click();
   EXPECT_EQ(QApplication::clipboard()->text(), find<QLineEdit>("commandEdit")->text());
   ASSERT_EQ(studio.runs().size(), 1u);

@@ -33,9 +33,7 @@ class Faders : public testing::Test {
   QPoint on(int column, const Codec& codec) {
     return {int(bank.barRect(column).center().x()), int(bank.yOf(codec.bits))};
   }
-  QPoint foot(int column) {
-    return {int(bank.barRect(column).center().x()), bank.height() - 3};
-  }
+  QPoint foot(int column) { return {int(bank.barRect(column).center().x()), bank.height() - 3}; }
 
   test::Studio studio;
   LoomGrid grid;

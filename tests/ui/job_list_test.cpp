@@ -58,10 +58,10 @@ TEST(JobList, CancelEndsAJobWithinASecond) {
   JobList jobs(workers);
   QObject receiver;
   bool cancelled = false;
-  const int id = jobs.start<int>("endless", JobPriority::Scan, &receiver, untilCancelled,
-                                 [&](Result<int> result) {
-                                   cancelled = !result && result.error().code == ErrorCode::Cancelled;
-                                 });
+  const int id = jobs.start<int>(
+      "endless", JobPriority::Scan, &receiver, untilCancelled, [&](Result<int> result) {
+        cancelled = !result && result.error().code == ErrorCode::Cancelled;
+      });
   ASSERT_TRUE(QTest::qWaitFor([&] { return jobs.entries()[0].progress.total == 100; }, 5000));
   QElapsedTimer timer;
   timer.start();
@@ -97,7 +97,8 @@ TEST(JobList, TurnsBadAllocIntoAFailureWithASentence) {
   ErrorCode code = ErrorCode::Io;
   bool done = false;
   jobs.start<int>(
-      "hungry", JobPriority::Scan, &receiver, [](JobContext&) -> Result<int> { throw std::bad_alloc(); },
+      "hungry", JobPriority::Scan, &receiver,
+      [](JobContext&) -> Result<int> { throw std::bad_alloc(); },
       [&](Result<int> result) {
         done = true;
         code = result.error().code;
@@ -123,9 +124,11 @@ TEST(JobList, DestructionCancelsAndWaits) {
 
 TEST(JobStrip, SaysHowFarAndHowLong) {
   JobList::Entry entry;
-  entry.progress = {.done = 1076, .total = 1512, .unit = "cells", .step = {}, .seconds = 1076 / 41.0};
+  entry.progress = {
+      .done = 1076, .total = 1512, .unit = "cells", .step = {}, .seconds = 1076 / 41.0};
   EXPECT_EQ(progressText(entry), QString("1\u2009076 of 1\u2009512 cells · 41 /s · 11 s left"));
-  entry.progress = {.done = 12'100'000, .total = 23'200'000, .unit = "bytes", .step = {}, .seconds = 1};
+  entry.progress = {
+      .done = 12'100'000, .total = 23'200'000, .unit = "bytes", .step = {}, .seconds = 1};
   EXPECT_EQ(progressText(entry), QString("12.1 MB of 23.2 MB · 12.1 MB/s · 0.9 s left"));
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/main_window.h"
 
-#include <QLabel>
-#include <QMimeData>
 #include <QDragEnterEvent>
 #include <QDropEvent>
+#include <QLabel>
+#include <QMimeData>
 #include <set>
 
 #include "tests/ui/studio.h"
@@ -44,7 +44,8 @@ TEST_F(MainWindowTest, HeaderShowsModelPlanAndMeasurement) {
   EXPECT_TRUE(label("modelNoteLabel").contains("llama · 12 blocks"));
   EXPECT_TRUE(label("modelNoteLabel").contains("F16 source"));
   EXPECT_TRUE(label("sizeNoteLabel").contains("bpw"));
-  ASSERT_TRUE(QTest::qWaitFor([&] { return label("damageNoteLabel").startsWith("measured"); }, kPatience));
+  ASSERT_TRUE(
+      QTest::qWaitFor([&] { return label("damageNoteLabel").startsWith("measured"); }, kPatience));
   EXPECT_TRUE(label("damageLabel").contains("±"));
 }
 

@@ -37,7 +37,8 @@ TEST(ModelPage, ListsFiltersAndSortsTensors) {
   page.findChild<QLineEdit*>("tensorFilter")->setText("ffn_down");
   EXPECT_EQ(table->model()->rowCount(), 12);
   table->sortByColumn(TensorTable::Name, Qt::DescendingOrder);
-  EXPECT_EQ(table->model()->index(0, TensorTable::Name).data().toString(), "blk.11.ffn_down.weight");
+  EXPECT_EQ(table->model()->index(0, TensorTable::Name).data().toString(),
+            "blk.11.ffn_down.weight");
   table->sortByColumn(TensorTable::Name, Qt::AscendingOrder);
   EXPECT_EQ(table->model()->index(2, TensorTable::Name).data().toString(), "blk.2.ffn_down.weight");
 }
@@ -59,8 +60,10 @@ TEST(ModelPage, ModelsKeepTheirPromises) {
   ASSERT_TRUE(studio.open());
   TensorTable tensors;
   MetadataTable metadata;
-  const QAbstractItemModelTester first(&tensors, QAbstractItemModelTester::FailureReportingMode::Fatal);
-  const QAbstractItemModelTester second(&metadata, QAbstractItemModelTester::FailureReportingMode::Fatal);
+  const QAbstractItemModelTester first(&tensors,
+                                       QAbstractItemModelTester::FailureReportingMode::Fatal);
+  const QAbstractItemModelTester second(&metadata,
+                                        QAbstractItemModelTester::FailureReportingMode::Fatal);
   tensors.setTensors(studio.document->sharedModel(), {});
   metadata.setMetadata(studio.document->sharedModel());
   EXPECT_GT(tensors.rowCount(), 0);

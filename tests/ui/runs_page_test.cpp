@@ -140,7 +140,8 @@ TEST_F(RunsPageTest, ProofMeasuresRivalsGivesAVerdictAndIsStored) {
 TEST_F(RunsPageTest, TableKeepsTheModelPromises) {
   ASSERT_TRUE(opened);
   RunTable runs;
-  const QAbstractItemModelTester tester(&runs, QAbstractItemModelTester::FailureReportingMode::Fatal);
+  const QAbstractItemModelTester tester(&runs,
+                                        QAbstractItemModelTester::FailureReportingMode::Fatal);
   addRun({}, "one");
   runs.setRuns(studio.runs());
   EXPECT_EQ(runs.rowCount(), 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// One window, the built-in model, the whole way by mouse and keyboard. After each step the document,
-// the files on disk (read anew) and the store (a connection of its own) are asked what happened.
+// One window, the built-in model, the whole way by mouse and keyboard. After each step the
+// document, the files on disk (read anew) and the store (a connection of its own) are asked what
+// happened.
 #include <QComboBox>
 #include <QElapsedTimer>
 #include <QFileDialog>
@@ -117,8 +118,8 @@ class WholePath : public testing::Test {
       const Tensor& original = source.tensors()[choice.tensor];
       const Tensor* tensor = (*written)->find(original.name);
       ASSERT_NE(tensor, nullptr) << original.name;
-      const std::string type = choice.effective ? std::string(choice.effective->name)
-                                                : original.type;
+      const std::string type =
+          choice.effective ? std::string(choice.effective->name) : original.type;
       EXPECT_EQ(tensor->type, type) << original.name;
       EXPECT_EQ(tensor->bytes.size(), choice.bytes) << original.name;
       EXPECT_EQ(tensor->shape, original.shape) << original.name;
@@ -136,7 +137,8 @@ class WholePath : public testing::Test {
     JobContext job(workers, control);
     const ChatOptions options{.sampler = {.temperature = 0}, .maxTokens = tokens};
     return answer(*Variant::create(model, weights), tokenizer, tokenizer.encode(text, true),
-                  options, {}, job)->text;
+                  options, {}, job)
+        ->text;
   }
 
   // --- steps -------------------------------------------------------------------------------
@@ -246,7 +248,8 @@ void WholePath::dragSlider() {
   option.sliderValue = slider->value();
   option.state |= QStyle::State_Horizontal;
   const QPoint handle =
-      slider->style()->subControlRect(QStyle::CC_Slider, &option, QStyle::SC_SliderHandle, slider)
+      slider->style()
+          ->subControlRect(QStyle::CC_Slider, &option, QStyle::SC_SliderHandle, slider)
           .center();
   const QPoint target(slider->width() * 2 / 5, handle.y());
   QTest::mousePress(slider, Qt::LeftButton, {}, handle);
@@ -402,8 +405,7 @@ void WholePath::exportTwin() {
   expectFile(twin, document.model(), *planned);
 }
 
-#define STEP(step)                                  \
-  ASSERT_NO_FATAL_FAILURE(step()) << "in " << #step
+#define STEP(step) ASSERT_NO_FATAL_FAILURE(step()) << "in " << #step
 
 TEST_F(WholePath, FromOpeningToExportByMouseAndKeyboard) {
   STEP(openModel);

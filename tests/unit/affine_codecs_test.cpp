@@ -36,10 +36,10 @@ Floats ramp() {
 
 TEST(Q8_0, BytesWorkedOutByHand) {
   Floats row(32, 0.0f);
-  row[0] = -254;    // largest: d = 2 = 0x4000
-  row[1] = 3;       // 1.5 rounds away from zero
+  row[0] = -254;  // largest: d = 2 = 0x4000
+  row[1] = 3;     // 1.5 rounds away from zero
   row[2] = -3;
-  row[3] = 2.9f;    // 1.45
+  row[3] = 2.9f;  // 1.45
   row[31] = 254;
   const std::vector<uint8_t> bytes = encode("q8_0", row);
   EXPECT_EQ(bytes[0], 0x00);
@@ -139,8 +139,7 @@ TEST_P(AffineLayouts, RandomBytesDecodeByTheFormula) {
     bytes[1] = bytes[1] & 0xbf;  // finite scales
     if (layout.minimum) bytes[3] = bytes[3] & 0xbf;
     const double d = double(halfToFloat(uint16_t(bytes[0] | bytes[1] << 8)));
-    const double m =
-        layout.minimum ? double(halfToFloat(uint16_t(bytes[2] | bytes[3] << 8))) : 0.0;
+    const double m = layout.minimum ? double(halfToFloat(uint16_t(bytes[2] | bytes[3] << 8))) : 0.0;
     const Floats decoded = decode(layout.name, bytes);
     for (size_t j = 0; j < 32; ++j) {
       int code = bytes[low + j % 16] >> (j < 16 ? 0 : 4) & 15;

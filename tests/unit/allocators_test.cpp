@@ -114,7 +114,8 @@ TEST(Allocators, TheRelaxationIsOptimalAtBudgetsThatItHits) {
     for (const AllocationItem& item : items) {
       const AllocationOption* best = &item.options[0];
       for (const AllocationOption& option : item.options) {
-        if (option.damage + price * double(option.bytes) < best->damage + price * double(best->bytes)) {
+        if (option.damage + price * double(option.bytes) <
+            best->damage + price * double(best->bytes)) {
           best = &option;
         }
       }
@@ -287,7 +288,8 @@ TEST_F(Solve, PinsSurviveEveryBudget) {
     EXPECT_EQ(codecIn(solution->plan, "blk.0.attn_v.weight"), "f16");
     EXPECT_EQ(codecIn(solution->plan, "blk.1.attn_v.weight"), "f16");
     EXPECT_TRUE(solution->plan.tensors[m_model->indexOf(*m_model->find("output.weight"))].pinned);
-    EXPECT_FALSE(solution->plan.tensors[m_model->indexOf(*m_model->find("blk.0.attn_q.weight"))].pinned);
+    EXPECT_FALSE(
+        solution->plan.tensors[m_model->indexOf(*m_model->find("blk.0.attn_q.weight"))].pinned);
   }
   m_request.pins = {{"output.weight", "q9"}};
   EXPECT_EQ(solveAt(sizes.ceiling).error().message,
@@ -373,7 +375,8 @@ TEST_F(Solve, TheBlindMixTakesTheTwoNeighboursAndFillsTheTarget) {
   EXPECT_GT(recipes.size(), 1u);
   TestJob run;
   m_request.fileBytes = sizeOf("q4_0");
-  EXPECT_EQ(resolve(*blindMix(*m_model, m_graph, m_sensitivity, m_request, 1, run.job), *m_model)->fileBytes,
+  EXPECT_EQ(resolve(*blindMix(*m_model, m_graph, m_sensitivity, m_request, 1, run.job), *m_model)
+                ->fileBytes,
             sizeOf("q4_0"));
   m_request.fileBytes = sizeOf("tq3_1s") - 1;
   EXPECT_FALSE(blindMix(*m_model, m_graph, m_sensitivity, m_request, 1, run.job));

@@ -177,7 +177,9 @@ TEST_F(Architectures, NumbersThatCannotBeAreRefused) {
       {"\"longrope\"", [](auto& g) { g.key("llama.rope.scaling.type", "longrope"); },
        ErrorCode::Unsupported},
       {"differs between blocks",
-       [](auto& g) { g.key("llama.attention.head_count_kv", std::vector<uint32_t>{4, 2}); },
+       [](auto& g) {
+         g.key("llama.attention.head_count_kv", std::vector<uint32_t>{4, 2});
+       },
        ErrorCode::Unsupported}};
   for (const Case& c : cases) {
     auto gguf = header("llama");

@@ -50,9 +50,9 @@ TEST(Calibration, SumsEqualThePlainOnesOfEveryLinear) {
   TinyRun run;
   const Tokenizer tokenizer = run.tokenizer();
   const std::string text = plainText();
-  const auto result = calibrate(run.reference(), tokenizer, text,
-                                {.chunkTokens = 32, .maxChunks = 3, .dataset = "words.txt"},
-                                run.job());
+  const auto result =
+      calibrate(run.reference(), tokenizer, text,
+                {.chunkTokens = 32, .maxChunks = 3, .dataset = "words.txt"}, run.job());
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->chunks, 3U);
   EXPECT_EQ(result->chunkTokens, 32U);
@@ -95,8 +95,7 @@ TEST(Calibration, SameNumbersAtAnyThreadCount) {
   for (int threads : {1, 3}) {
     TinyRun run(test::TinyModelOptions{}, threads);
     hashes.push_back(take(calibrate(run.reference(), run.tokenizer(), plainText(),
-                                    {.chunkTokens = 32, .maxChunks = 2, .dataset = ""},
-                                    run.job()))
+                                    {.chunkTokens = 32, .maxChunks = 2, .dataset = ""}, run.job()))
                          .hash);
   }
   EXPECT_EQ(hashes[0], hashes[1]);
@@ -105,9 +104,9 @@ TEST(Calibration, SameNumbersAtAnyThreadCount) {
 
 TEST(Calibration, ShortTextAndCancelAreReported) {
   TinyRun run;
-  const auto refused = calibrate(run.reference(), run.tokenizer(), "xq",
-                                 {.chunkTokens = 32, .maxChunks = 3, .dataset = "short.txt"},
-                                 run.job());
+  const auto refused =
+      calibrate(run.reference(), run.tokenizer(), "xq",
+                {.chunkTokens = 32, .maxChunks = 3, .dataset = "short.txt"}, run.job());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "short.txt: has 2 tokens, and one chunk needs 32.");
   run.control().cancel();

@@ -43,12 +43,13 @@ TEST_F(ChatTest, StreamsEveryTokenOnceWithItsLikeliestRivals) {
   std::vector<TokenId> streamed;
   std::string text;
   const std::vector<TokenId> prompt{10, 11, 12};
-  const auto result = answer(*m_variant, *m_tokenizer, prompt, kGreedy,
-                             [&](const ChatToken& token) {
-                               streamed.push_back(token.id);
-                               text += token.text;
-                             },
-                             m_job);
+  const auto result = answer(
+      *m_variant, *m_tokenizer, prompt, kGreedy,
+      [&](const ChatToken& token) {
+        streamed.push_back(token.id);
+        text += token.text;
+      },
+      m_job);
   ASSERT_TRUE(result) << result.error().message;
   ASSERT_EQ(result->tokens.size(), streamed.size());
   ASSERT_FALSE(streamed.empty());
@@ -119,8 +120,7 @@ TEST_F(ChatTest, ForcedComparisonIsTheDivergenceOfBothSessions) {
   }
   const std::vector<TokenId> prompt{10, 11, 12};
   const std::vector<TokenId> continuation{20, 21, 22};
-  const auto result =
-      compareForced(*m_variant, rough, *m_tokenizer, prompt, continuation, m_job);
+  const auto result = compareForced(*m_variant, rough, *m_tokenizer, prompt, continuation, m_job);
   ASSERT_TRUE(result) << result.error().message;
   for (size_t i = 0; i < continuation.size(); ++i) {
     std::vector<TokenId> seen = prompt;

@@ -63,7 +63,8 @@ std::vector<float> decodeRows(const Codec& codec, const std::string& bytes) {
   EXPECT_EQ(bytes.size(), kRows * stride);
   const auto all = std::as_bytes(std::span(bytes));
   for (size_t r = 0; r < kRows; ++r) {
-    codec.decode(all.subspan(r * stride, stride), std::span(values).subspan(r * kColumns, kColumns));
+    codec.decode(all.subspan(r * stride, stride),
+                 std::span(values).subspan(r * kColumns, kColumns));
   }
   return values;
 }

@@ -111,7 +111,8 @@ TEST_P(CodecPromises, RowSizesAreMultiplesOfTheShortestRow) {
 
 TEST_P(CodecPromises, BitsAreThoseOfLongRows) {
   EXPECT_DOUBLE_EQ(double(codec().rowBytes(kLong)) * 8 / double(kLong), codec().bits);
-  EXPECT_EQ(codec().rowBytes(uint64_t(1) << 40), uint64_t(double(uint64_t(1) << 37) * codec().bits));
+  EXPECT_EQ(codec().rowBytes(uint64_t(1) << 40),
+            uint64_t(double(uint64_t(1) << 37) * codec().bits));
 }
 
 TEST_P(CodecPromises, FallbacksHoldAnyRow) {
@@ -150,8 +151,8 @@ TEST_P(CodecPromises, BytesDependOnNothingButTheRow) {
   const Floats row = gaussian(kLong, 3);
   const Floats weights = importances(kLong, 4);
   for (const bool weighted : {false, true}) {
-    const std::span<const float> columns = weighted ? std::span<const float>(weights)
-                                                    : std::span<const float>();
+    const std::span<const float> columns =
+        weighted ? std::span<const float>(weights) : std::span<const float>();
     const Bytes expected = encode(codec(), row, columns);
     Floats shifted(kLong + 1);
     std::copy(row.begin(), row.end(), shifted.begin() + 1);

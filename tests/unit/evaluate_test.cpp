@@ -124,8 +124,8 @@ TEST(Evaluate, SameFiguresAtAnyThreadCount) {
   for (int threads : {1, 3}) {
     TinyRun run(test::TinyModelOptions{}, threads);
     const Variant coarse = run.with({"blk.1.ffn_down.weight"}, "q4_0");
-    results.push_back(test::take(
-        evaluate(coarse, &run.reference(), randomWindows(run, 4, 24, 12), run.job())));
+    results.push_back(
+        test::take(evaluate(coarse, &run.reference(), randomWindows(run, 4, 24, 12), run.job())));
   }
   EXPECT_EQ(results[0].perplexity, results[1].perplexity);
   EXPECT_EQ(results[0].windowKld, results[1].windowKld);
@@ -196,8 +196,7 @@ TEST(Evaluate, ATextThatIsTooShortSaysHowMuchIsMissing) {
       makeWindows(run.tokenizer(), "xq", {.contextLength = 16, .maxChunks = 0}, "short.txt");
   ASSERT_FALSE(windows);
   EXPECT_EQ(windows.error().code, ErrorCode::InvalidArgument);
-  EXPECT_EQ(windows.error().message,
-            "short.txt: has 2 tokens, and windows of 16 tokens need 32.");
+  EXPECT_EQ(windows.error().message, "short.txt: has 2 tokens, and windows of 16 tokens need 32.");
 }
 
 TEST(Evaluate, ModelsOfDifferentVocabulariesAreRefused) {
@@ -241,8 +240,8 @@ TEST(EvaluateGolden, SmolLm2PerplexityEqualsTheReference) {
   const auto expected = golden("golden/smollm2/expected.json").at("wikitext2").at("as_bytes");
   const auto& running = expected.at("running_ppl");
   const uint32_t chunks = uint32_t(running.size());
-  const auto windows = test::take(makeWindows(
-      run.tokenizer(), text, {.contextLength = 512, .maxChunks = chunks}, "wikitext2"));
+  const auto windows = test::take(
+      makeWindows(run.tokenizer(), text, {.contextLength = 512, .maxChunks = chunks}, "wikitext2"));
   for (size_t chunk = 0; chunk < chunks; ++chunk) {
     for (size_t i = 0; i < 4; ++i) {
       ASSERT_EQ(windows.tokens[chunk * 512 + i],
@@ -263,8 +262,8 @@ TEST(EvaluateGolden, StoryPerplexitiesEqualTheReference) {
   ASSERT_EQ(books.size(), 3U);
   for (const auto& [book, expected] : books.items()) {
     const std::string text = test::readFile(test::sharedPath("data/classics/" + book + ".txt"));
-    const auto windows = test::take(
-        makeWindows(tokenizer, text, {.contextLength = 512, .maxChunks = 16}, book));
+    const auto windows =
+        test::take(makeWindows(tokenizer, text, {.contextLength = 512, .maxChunks = 16}, book));
     const auto result = test::take(evaluate(run.reference(), nullptr, windows, run.job()));
     const double perplexity = expected.at("perplexity").get<double>();
     const double error = expected.at("stderr").get<double>();

@@ -46,8 +46,8 @@ class ForwardGolden : public testing::Test {
   }
 
   Matrix passageLogits(const Variant& variant, const std::vector<TokenId>& ids) {
-    auto session = Session::create(
-        variant, {.contextLength = uint32_t(ids.size()), .cache = KvFormat::F32});
+    auto session =
+        Session::create(variant, {.contextLength = uint32_t(ids.size()), .cache = KvFormat::F32});
     EXPECT_TRUE(session) << session.error().message;
     auto logits = session->evalAll(ids, m_job);
     EXPECT_TRUE(logits) << logits.error().message;
@@ -160,8 +160,9 @@ TEST_F(ForwardGolden, Stories260KTellsOfLily) {
   std::string text;
   for (const TokenId id : ids) text += tokens->strings[size_t(id)];
   // A space is ▁ in this vocabulary.
-  EXPECT_TRUE(text.starts_with("▁Once▁upon▁a▁time,▁there▁was▁a▁little▁girl▁named▁Lily.▁She▁loved▁"
-                               "to▁play▁outside▁in▁the▁park."))
+  EXPECT_TRUE(
+      text.starts_with("▁Once▁upon▁a▁time,▁there▁was▁a▁little▁girl▁named▁Lily.▁She▁loved▁"
+                       "to▁play▁outside▁in▁the▁park."))
       << text;
 }
 

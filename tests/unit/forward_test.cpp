@@ -20,7 +20,8 @@ using test::SmallTransformerOptions;
 
 std::vector<TokenId> someTokens(size_t count, int vocabulary = 50) {
   std::vector<TokenId> tokens(count);
-  for (size_t i = 0; i < count; ++i) tokens[i] = static_cast<TokenId>(i * i * 7 + 3 * i) % vocabulary;
+  for (size_t i = 0; i < count; ++i)
+    tokens[i] = static_cast<TokenId>(i * i * 7 + 3 * i) % vocabulary;
   return tokens;
 }
 
@@ -144,8 +145,8 @@ TEST_F(ForwardTest, CacheInF32TokenByTokenGivesTheSameBits) {
     KvCache cache(m_variant->graph(), 70, format);
     double worst = 0;
     for (size_t i = 0; i < tokens.size(); ++i) {
-      const Matrix one = run({tokens[i]}, {{.tokens = 1, .firstPosition = uint32_t(i),
-                                            .cache = &cache}}, job);
+      const Matrix one =
+          run({tokens[i]}, {{.tokens = 1, .firstPosition = uint32_t(i), .cache = &cache}}, job);
       for (size_t j = 0; j < one.cols; ++j) {
         worst = std::max(worst, std::fabs(double(one.row(0)[j]) - double(whole.row(i)[j])));
       }

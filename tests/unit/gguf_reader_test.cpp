@@ -143,14 +143,11 @@ const std::vector<BadFile> kBadFiles = {
      [] { return with([](GgufBytes& g) { g.version = 4; }); }},
     {"BigEndian", "m.gguf: big-endian GGUF files are not supported.",
      [] { return with([](GgufBytes& g) { g.version = 0x03000000; }); }},
-    {"HostileKeyCount",
-     "the header promises 18 446 744 073 709 551 615 keys, more than its",
+    {"HostileKeyCount", "the header promises 18 446 744 073 709 551 615 keys, more than its",
      [] { return with([](GgufBytes& g) { g.keyCount = ~uint64_t{0}; }); }},
-    {"HostileTensorCount",
-     "the header promises 18 446 744 073 709 551 615 tensors, more than its",
+    {"HostileTensorCount", "the header promises 18 446 744 073 709 551 615 tensors, more than its",
      [] { return with([](GgufBytes& g) { g.tensorCount = ~uint64_t{0}; }); }},
-    {"OneTensorTooMany", "m.gguf: ",
-     [] { return with([](GgufBytes& g) { g.tensorCount = 3; }); }},
+    {"OneTensorTooMany", "m.gguf: ", [] { return with([](GgufBytes& g) { g.tensorCount = 3; }); }},
     {"LongKey", "the name of key 1 is 65 536 bytes long; at most 65 535 are allowed",
      [] { return onlyKey(std::string(65536, 'k'), 4, raw(uint32_t{1})); }},
     {"EmptyKey", "key 1 has no name", [] { return onlyKey("", 4, raw(uint32_t{1})); }},
@@ -158,7 +155,8 @@ const std::vector<BadFile> kBadFiles = {
      [] { return onlyKey("a\xff", 4, raw(uint32_t{1})); }},
     {"KeyTwice", "m.gguf: key a.flag appears twice.",
      [] { return with([](GgufBytes& g) { g.key("a.flag", false); }); }},
-    {"UnknownKeyType", "key k has the unknown type 13", [] { return onlyKey("k", 13, "12345678"); }},
+    {"UnknownKeyType", "key k has the unknown type 13",
+     [] { return onlyKey("k", 13, "12345678"); }},
     {"BoolOfTwo", "key k holds 2, which is not a bool",
      [] { return onlyKey("k", 7, raw(uint8_t{2})); }},
     {"HostileString", "the value of key k is 9 223 372 036 854 775 807 bytes long; at most",
@@ -193,14 +191,20 @@ const std::vector<BadFile> kBadFiles = {
     {"FiveDimensions", "tensor b.weight has 5 dimensions; 1 to 4 are allowed",
      [] { return with([](GgufBytes& g) { g.tensors[1].dimensions = 5; }); }},
     {"ZeroDimension", "dimension 2 of tensor b.weight is zero",
-     [] { return with([](GgufBytes& g) { g.tensors[1].shape = {4, 0}; }); }},
+     [] { return with([](GgufBytes& g) {
+            g.tensors[1].shape = {4, 0};
+          }); }},
     {"ShapeThatOverflows", "the shape of tensor b.weight holds more than 2^63 weights",
      [] {
-       return with([](GgufBytes& g) { g.tensors[1].shape = {uint64_t{1} << 33, uint64_t{1} << 33}; });
+       return with([](GgufBytes& g) {
+         g.tensors[1].shape = {uint64_t{1} << 33, uint64_t{1} << 33};
+       });
      }},
     {"ShapeOneAboveTheLimit", "the shape of tensor b.weight holds more than 2^63 weights",
      [] {
-       return with([](GgufBytes& g) { g.tensors[1].shape = {uint64_t{1} << 32, uint64_t{1} << 31}; });
+       return with([](GgufBytes& g) {
+         g.tensors[1].shape = {uint64_t{1} << 32, uint64_t{1} << 31};
+       });
      }},
     {"SizeThatOverflows", "the size of tensor b.weight does not fit 64 bits",
      [] { return with([](GgufBytes& g) { g.tensors[1].shape = {uint64_t{1} << 62}; }); }},
@@ -214,7 +218,8 @@ const std::vector<BadFile> kBadFiles = {
     {"MisalignedOffset",
      "tensor b.weight begins at offset 97, which is not a multiple of the alignment 32",
      [] { return with([](GgufBytes& g) { g.tensors[1].offset = 97; }); }},
-    {"OffsetPastTheEnd", "tensor b.weight begins at byte 1 024 of the data, which has only 128 bytes",
+    {"OffsetPastTheEnd",
+     "tensor b.weight begins at byte 1 024 of the data, which has only 128 bytes",
      [] { return with([](GgufBytes& g) { g.tensors[1].offset = 1024; }); }},
     {"OffsetNearTheEndOfNumbers", "tensor b.weight begins at byte 18 446 744 073 709 551 584",
      [] { return with([](GgufBytes& g) { g.tensors[1].offset = ~uint64_t{31}; }); }},
@@ -253,7 +258,8 @@ uint64_t readAll(const Model& model) {
     row.resize(tensor.rowLength());
     decodeRows(tensor, tensor.rows() - 1, 1, row.data());
   }
-  for (const Metadata::Entry& entry : model.metadata().entries()) sum += display(entry.value).size();
+  for (const Metadata::Entry& entry : model.metadata().entries())
+    sum += display(entry.value).size();
   return sum;
 }
 
@@ -300,8 +306,10 @@ void damageAtRandom(const std::string& bytes, size_t headerSize, uint32_t seed, 
     }
     if (random() % 2 == 0) damaged.resize(random() % damaged.size());
     const auto model = openBytes(folder, damaged);
-    if (model) readAll(**model);
-    else ASSERT_EQ(model.error().message.back(), '.');
+    if (model)
+      readAll(**model);
+    else
+      ASSERT_EQ(model.error().message.back(), '.');
   }
 }
 
@@ -329,9 +337,9 @@ TEST(GgufReader, RandomDamageOfTheSharedModelsNeverCrashes) {
 struct ForkFile {
   std::string promise;
   uint32_t type;
-  size_t bytes;                     // of 256 weights
+  size_t bytes;  // of 256 weights
   std::optional<uint32_t> fileType;
-  std::string expected;             // type name, or part of a sentence
+  std::string expected;  // type name, or part of a sentence
   bool opens = true;
 };
 
@@ -373,11 +381,14 @@ INSTANTIATE_TEST_SUITE_P(
         ForkFile{"Thetom45IsTq3", 45, 128, 43, "tq3_1s"},
         ForkFile{"Thetom46IsTq4", 46, 160, 44, "tq4_1s"},
         ForkFile{"TurboTan46IsTq34", 46, 128, 45, "tq3_4s"},
-        ForkFile{"Type47IsTq3", 47, 128, 43, "tq3_1s"},
-        ForkFile{"Type200", 200, 112, {}, "tq3_0"},
-        ForkFile{"Type44OfOtherSize", 44, 200, {},
+        ForkFile{"Type47IsTq3", 47, 128, 43, "tq3_1s"}, ForkFile{"Type200", 200, 112, {}, "tq3_0"},
+        ForkFile{"Type44OfOtherSize",
+                 44,
+                 200,
+                 {},
                  "tensor a.weight with the type number 44 takes 224 bytes, which fits no known "
-                 "layout (tq3_1s takes 128, turbo4_0 takes 136)", false},
+                 "layout (tq3_1s takes 128, turbo4_0 takes 136)",
+                 false},
         ForkFile{"Type45WhenAllIsTooSmall", 45, 64, {}, "fits no known layout", false}),
     [](const auto& each) { return each.param.promise; });
 

@@ -25,18 +25,22 @@ GgufBytes oddFile() {
   gguf.alignment = 64;
   gguf.key("general.architecture", "llama").key("general.alignment", uint32_t{64});
   gguf.key("a.u8", uint8_t{200}).key("a.i8", int8_t{-3}).key("a.u16", uint16_t{60000});
-  gguf.key("a.i16", int16_t{-300}).key("a.u32", uint32_t{4000000000u}).key("a.i32", int32_t{-70000});
+  gguf.key("a.i16", int16_t{-300})
+      .key("a.u32", uint32_t{4000000000u})
+      .key("a.i32", int32_t{-70000});
   gguf.key("a.f32", 0.1f).key("a.bool", true).key("a.u64", uint64_t{1} << 60);
   gguf.key("a.i64", int64_t{-5}).key("a.f64", 0.1).key("a.text", std::string("zeile\n\xC3\xA9"));
   gguf.key("a.texts", std::vector<std::string>{"", "x", "yz"});
-  gguf.key("a.numbers", std::vector<int16_t>{-1, 2, 3}).key("a.floats", std::vector<float>{0.5f, -1});
+  gguf.key("a.numbers", std::vector<int16_t>{-1, 2, 3})
+      .key("a.floats", std::vector<float>{0.5f, -1});
   gguf.tensor("one.bias", {5}, test::kF32, test::floatBytes({1, 2, 3, 4, 5}));
   gguf.tensor("two.weight", {4, 3}, test::kF32, test::floatBytes(std::vector<float>(12, 2)));
   gguf.tensor("experts.weight", {2, 3, 2}, test::kF32, test::floatBytes(std::vector<float>(12, 3)));
   return gguf;
 }
 
-std::shared_ptr<const Model> openBytes(const std::filesystem::path& path, const std::string& bytes) {
+std::shared_ptr<const Model> openBytes(const std::filesystem::path& path,
+                                       const std::string& bytes) {
   test::writeFile(path, bytes);
   auto model = Model::open(path);
   EXPECT_TRUE(model) << model.error().message;
@@ -47,8 +51,8 @@ std::vector<PlacedTensor> placed(const Model& model, const std::vector<uint64_t>
   std::vector<PlacedTensor> result;
   for (size_t i = 0; i < offsets.size(); ++i) {
     const Tensor& tensor = model.tensors()[i];
-    result.push_back({tensor.name, tensor.shape, tensor.dimensions, 0, offsets[i],
-                      tensor.bytes.size(), false});
+    result.push_back(
+        {tensor.name, tensor.shape, tensor.dimensions, 0, offsets[i], tensor.bytes.size(), false});
   }
   return result;
 }
@@ -74,8 +78,9 @@ TEST(GgufLayout, IsExactAndAligned) {
   EXPECT_EQ(layout->alignment, 64u);
   EXPECT_EQ(headerBytes(outputMetadata(*model, *plan, {}), layout->tensors).size(),
             layout->headerBytes);
-  EXPECT_EQ(headerBytes(outputMetadata(*model, *plan, std::string(64, 'a')), layout->tensors).size(),
-            layout->headerBytes);
+  EXPECT_EQ(
+      headerBytes(outputMetadata(*model, *plan, std::string(64, 'a')), layout->tensors).size(),
+      layout->headerBytes);
   EXPECT_EQ(layout->dataStart % 64, 0u);
   EXPECT_LT(layout->dataStart - layout->headerBytes, 64u);
   EXPECT_EQ(layout->tensors[0].bytes, 20u);
@@ -156,7 +161,8 @@ class GgufWriterTest : public testing::Test {
   }
   size_t filesInFolder() const {
     size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(m_folder / "out")) {
+    for ([[maybe_unused]] const auto& entry :
+         std::filesystem::directory_iterator(m_folder / "out")) {
       ++count;
     }
     return count;
@@ -245,7 +251,8 @@ TEST_F(GgufWriterTest, RefusesASecondWriterOfTheSameFile) {
   ASSERT_TRUE(writer);
   const auto second = create("plan", false);
   ASSERT_FALSE(second);
-  EXPECT_NE(second.error().message.find("o.gguf.part"), std::string::npos) << second.error().message;
+  EXPECT_NE(second.error().message.find("o.gguf.part"), std::string::npos)
+      << second.error().message;
   writeFrom(*writer, 3);
   EXPECT_TRUE(writer->finish());
 }

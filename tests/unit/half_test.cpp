@@ -58,8 +58,7 @@ TEST(Half, MidpointsAndTheirNeighboursRoundToNearestEven) {
   for (uint32_t pattern = 0; pattern < 0x7c00; ++pattern) {
     const double next = pattern == 0x7bff ? 65536 : valueOfHalf(uint16_t(pattern + 1));
     const float middle = float((valueOfHalf(uint16_t(pattern)) + next) / 2);  // exact
-    for (const float value :
-         {std::nextafter(middle, 0.0f), middle, std::nextafter(middle, 1e9f)}) {
+    for (const float value : {std::nextafter(middle, 0.0f), middle, std::nextafter(middle, 1e9f)}) {
       const uint16_t expected = nearestHalf(double(value));
       ASSERT_EQ(floatToHalf(value), expected) << value;
       ASSERT_EQ(floatToHalf(-value), expected | 0x8000) << value;

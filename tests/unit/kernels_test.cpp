@@ -244,11 +244,20 @@ std::vector<float> attend(const CpuKernels& table, const Head& h, const std::vec
                           const std::vector<float>& k, const std::vector<float>& v) {
   std::vector<float> out(h.count * h.valueWidth);
   std::vector<float> scratch(h.count * (h.first + h.count));
-  table.attention({.queries = q.data(), .queryStride = h.headWidth, .keys = k.data(),
-                   .keyStride = h.headWidth, .values = v.data(), .valueStride = h.valueWidth,
-                   .out = out.data(), .outStride = h.valueWidth, .count = h.count,
-                   .firstPosition = h.first, .headWidth = h.headWidth, .valueWidth = h.valueWidth,
-                   .scale = 0.3f, .scratch = scratch.data()});
+  table.attention({.queries = q.data(),
+                   .queryStride = h.headWidth,
+                   .keys = k.data(),
+                   .keyStride = h.headWidth,
+                   .values = v.data(),
+                   .valueStride = h.valueWidth,
+                   .out = out.data(),
+                   .outStride = h.valueWidth,
+                   .count = h.count,
+                   .firstPosition = h.first,
+                   .headWidth = h.headWidth,
+                   .valueWidth = h.valueWidth,
+                   .scale = 0.3f,
+                   .scratch = scratch.data()});
   return out;
 }
 
@@ -306,8 +315,8 @@ TEST_P(Kernels, HalfPrecisionReadsAllBitPatternsAndWritesThemBack) {
     const double sign = i >> 15 ? -1 : 1;
     const double fraction = double(i & 1023) / 1024;
     if (exponent == 31) continue;
-    const double expected = exponent == 0 ? std::ldexp(fraction, -14)
-                                          : std::ldexp(1 + fraction, exponent - 15);
+    const double expected =
+        exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1 + fraction, exponent - 15);
     ASSERT_EQ(double(values[i]), sign * expected) << i;
     ASSERT_EQ(back[i], halves[i]);
   }
@@ -316,10 +325,11 @@ TEST_P(Kernels, HalfPrecisionReadsAllBitPatternsAndWritesThemBack) {
 }
 
 TEST_P(Kernels, HalfPrecisionRoundsToNearestEvenInEveryLane) {
-  const std::vector<float> x = {1.0f + 1.0f / 2048, 1.0f + 3.0f / 2048, 65519, 65520, -65520, 1e-9f,
-                                1.0f + 1.0f / 2048, 1.0f + 3.0f / 2048, 1.0f + 1.0f / 2048};
-  const std::vector<uint16_t> expected = {0x3c00, 0x3c02, 0x7bff, 0x7c00, 0xfc00, 0,
-                                          0x3c00, 0x3c02, 0x3c00};
+  const std::vector<float> x = {
+      1.0f + 1.0f / 2048, 1.0f + 3.0f / 2048, 65519, 65520, -65520, 1e-9f, 1.0f + 1.0f / 2048,
+      1.0f + 3.0f / 2048, 1.0f + 1.0f / 2048};
+  const std::vector<uint16_t> expected = {0x3c00, 0x3c02, 0x7bff, 0x7c00, 0xfc00,
+                                          0,      0x3c00, 0x3c02, 0x3c00};
   std::vector<uint16_t> halves(x.size());
   table().f32ToF16(halves.data(), x.data(), x.size());
   EXPECT_EQ(halves, expected);

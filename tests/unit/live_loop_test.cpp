@@ -143,8 +143,7 @@ TEST(LiveLoop, ShowsTheReferencesLikeliestTokensWithBothProbabilities) {
   }
   EXPECT_GT(sum, 8.0 / 64);
   EXPECT_LE(sum, 1);
-  const ProbeResult changed =
-      take(loop->measure(run.with({"output.weight"}, "tq3_1s"), run.job()));
+  const ProbeResult changed = take(loop->measure(run.with({"output.weight"}, "tq3_1s"), run.job()));
   EXPECT_EQ(changed.reference[0].probability, same.reference[0].probability);
   EXPECT_NE(changed.variant[0].probability, same.variant[0].probability);
 }

@@ -44,7 +44,8 @@ TEST(Metadata, ConvertsNumbersOnlyWhenTheValueFits) {
 }
 
 TEST(Metadata, ArraysKnowTheirSizeAndNumbers) {
-  MetaArray array{MetaType::I16, {std::byte{0xFE}, std::byte{0xFF}, std::byte{3}, std::byte{0}}, {}};
+  MetaArray array{
+      MetaType::I16, {std::byte{0xFE}, std::byte{0xFF}, std::byte{3}, std::byte{0}}, {}};
   ASSERT_EQ(array.size(), 2u);
   EXPECT_EQ(array.number(0), -2);
   EXPECT_EQ(array.number(1), 3);

@@ -80,14 +80,16 @@ TEST(Methods, NearestIsTheCodecRowByRow) {
   for (const Codec* codec : codecs()) {
     if (codec->rowBytes(96) == 0) continue;
     TestJob run;
-    const auto encoded = findMethod("nearest")->quantize({source.tensor, *codec, nullptr, {}}, run.job);
+    const auto encoded =
+        findMethod("nearest")->quantize({source.tensor, *codec, nullptr, {}}, run.job);
     ASSERT_TRUE(encoded) << encoded.error().message;
     ASSERT_EQ(encoded->bytes.size(), 37 * codec->rowBytes(96));
     EXPECT_EQ(encoded->codec, codec);
     std::vector<std::byte> row(codec->rowBytes(96));
     for (size_t r = 0; r < 37; ++r) {
       codec->encode(std::span(source.values).subspan(r * 96, 96), {}, row);
-      ASSERT_TRUE(std::equal(row.begin(), row.end(), encoded->bytes.begin() + ptrdiff_t(r * row.size())))
+      ASSERT_TRUE(
+          std::equal(row.begin(), row.end(), encoded->bytes.begin() + ptrdiff_t(r * row.size())))
           << codec->name << " row " << r;
     }
   }
@@ -141,8 +143,8 @@ TEST(Methods, ImatrixNeedsStatisticsButForTheEmbedding) {
 TEST(Methods, NameTheFirstValueThatIsNotFinite) {
   const TensorStatistics statistics = unevenStatistics(64);
   for (const Method* method : methods()) {
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                            std::numeric_limits<float>::infinity()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       Source source(2000, 64);
       source.values[1234 * 64 + 5] = bad;
       source.values[1999 * 64] = bad;

@@ -69,8 +69,7 @@ struct Scan {
 };
 
 class EveryMetric : public testing::TestWithParam<const Metric*> {};
-INSTANTIATE_TEST_SUITE_P(Shelf, EveryMetric,
-                         testing::ValuesIn(metrics().begin(), metrics().end()),
+INSTANTIATE_TEST_SUITE_P(Shelf, EveryMetric, testing::ValuesIn(metrics().begin(), metrics().end()),
                          [](const auto& each) { return std::string(each.param->name); });
 
 TEST_P(EveryMetric, MeasuresEachQuantizableTensorAtEachCodecOnce) {
@@ -209,9 +208,8 @@ TEST(Metrics, KldCellEqualsTheLiveMeasurement) {
   scan.task.codecs = {findCodec("q4_0")};
   ASSERT_TRUE(scan.measure(*findMetric("kld")));
   for (const Cell& cell : scan.cells) {
-    const ProbeResult result =
-        take(scan.probe->measureTensor(run.tensor(cell.tensor), *findCodec("q4_0"),
-                                       *findMethod("nearest"), nullptr, run.job()));
+    const ProbeResult result = take(scan.probe->measureTensor(
+        run.tensor(cell.tensor), *findCodec("q4_0"), *findMethod("nearest"), nullptr, run.job()));
     EXPECT_EQ(cell.value, result.kld.mean);
     EXPECT_EQ(cell.error, result.kld.error);
   }

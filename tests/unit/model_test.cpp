@@ -15,7 +15,8 @@ namespace {
 using test::GgufBytes;
 using test::TempDir;
 
-std::shared_ptr<const Model> openBytes(const std::filesystem::path& path, const std::string& bytes) {
+std::shared_ptr<const Model> openBytes(const std::filesystem::path& path,
+                                       const std::string& bytes) {
   test::writeFile(path, bytes);
   auto model = Model::open(path);
   EXPECT_TRUE(model) << model.error().message;
@@ -37,8 +38,7 @@ TEST(Model, OpensTheBuiltInModel) {
   EXPECT_EQ(embedding->rows(), 4096u);
   EXPECT_EQ(embedding->bytes.size(), 2097152u);
   EXPECT_EQ(model.indexOf(*embedding), 0u);
-  EXPECT_EQ(model.fileBytes(),
-            std::filesystem::file_size(model.path()));
+  EXPECT_EQ(model.fileBytes(), std::filesystem::file_size(model.path()));
 }
 
 TEST(Model, OpensTheSharedModelsWithTheirCounts) {

@@ -12,9 +12,7 @@ using test::readFile;
 using test::TempDir;
 using test::writeFile;
 
-std::span<const std::byte> bytesOf(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
+std::span<const std::byte> bytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 size_t entries(const TempDir& folder) {
   return size_t(std::distance(std::filesystem::directory_iterator(folder.path()),

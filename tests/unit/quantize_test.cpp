@@ -24,7 +24,8 @@ namespace fs = std::filesystem;
 using test::TempDir;
 
 struct TestJob {
-  explicit TestJob(int threads = 1) : workers(threads), job(workers, control, JobPriority::Quantize) {}
+  explicit TestJob(int threads = 1)
+      : workers(threads), job(workers, control, JobPriority::Quantize) {}
   Workers workers;
   JobControl control;
   JobContext job;
@@ -38,13 +39,13 @@ struct Spy {
   JobControl* control = nullptr;
 } spy;
 
-const Method kSpyMethod{
-    "spy", "Counts.", false, [](const QuantizeTask& task, JobContext& job) -> Result<Encoded> {
-      const int call = spy.calls++;
-      if (call == spy.cancelAt) spy.control->cancel();
-      if (call == spy.killAt) ::raise(SIGKILL);
-      return findMethod("nearest")->quantize(task, job);
-    }};
+const Method kSpyMethod{"spy", "Counts.", false,
+                        [](const QuantizeTask& task, JobContext& job) -> Result<Encoded> {
+                          const int call = spy.calls++;
+                          if (call == spy.cancelAt) spy.control->cancel();
+                          if (call == spy.killAt) ::raise(SIGKILL);
+                          return findMethod("nearest")->quantize(task, job);
+                        }};
 
 Plan watched(Plan plan) {
   for (Choice& choice : plan.tensors) {
@@ -109,7 +110,8 @@ TEST_F(Quantize, RandomRecipesGiveExactlyThePlannedFile) {
     recipe.profile = runtimeProfiles()[random() % runtimeProfiles().size()].name;
     for (const Tensor& tensor : m_model->tensors()) {
       const Codec* codec = codecs()[random() % codecs().size()];
-      if (random() % 6) recipe.rules.push_back({tensor.name, std::string(codec->name), "nearest", {}, {}, false});
+      if (random() % 6)
+        recipe.rules.push_back({tensor.name, std::string(codec->name), "nearest", {}, {}, false});
     }
     const auto plan = resolve(recipe, *m_model);
     ASSERT_TRUE(plan) << plan.error().message;
@@ -130,7 +132,8 @@ TEST_F(Quantize, RandomRecipesGiveExactlyThePlannedFile) {
       const Tensor& got = (*read)->tensors()[choice.tensor];
       const Tensor& source = m_model->tensors()[choice.tensor];
       EXPECT_EQ(got.shape, source.shape);
-      EXPECT_EQ(got.type, choice.effective ? choice.effective->name : std::string_view(source.type));
+      EXPECT_EQ(got.type,
+                choice.effective ? choice.effective->name : std::string_view(source.type));
       EXPECT_EQ(got.bytes.size(), choice.bytes);
       if (!choice.effective) {
         EXPECT_TRUE(std::equal(got.bytes.begin(), got.bytes.end(), source.bytes.begin()));
@@ -214,8 +217,9 @@ TEST_F(Quantize, RefusesNanWeightsCopiedOrNot) {
     const auto summary = write(plan, m_target);
     ASSERT_FALSE(summary);
     EXPECT_EQ(summary.error().code, ErrorCode::Corrupt);
-    EXPECT_EQ(summary.error().message,
-              "output.weight: row 63, column 2 holds a NaN or an infinity, so the tensor is damaged.");
+    EXPECT_EQ(
+        summary.error().message,
+        "output.weight: row 63, column 2 holds a NaN or an infinity, so the tensor is damaged.");
     EXPECT_TRUE(contents(m_out).empty());
   }
 }
@@ -224,7 +228,8 @@ TEST_F(Quantize, RefusesToWriteOverItsSource) {
   const Plan plan = uniform("q4_0");
   const std::string before = test::readFile(m_model->path());
   fs::create_symlink(m_model->path(), m_out / "link.gguf");
-  for (const fs::path& target : {m_model->path(), m_out / "link.gguf", m_out / ".." / "tiny.gguf"}) {
+  for (const fs::path& target :
+       {m_model->path(), m_out / "link.gguf", m_out / ".." / "tiny.gguf"}) {
     const auto summary = write(plan, target);
     ASSERT_FALSE(summary);
     EXPECT_EQ(summary.error().code, ErrorCode::InvalidArgument);

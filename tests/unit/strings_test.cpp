@@ -73,7 +73,8 @@ TEST(Strings, ParsesSizes) {
 }
 
 TEST(Strings, ASizeThatIsNoneIsNamedInTheError) {
-  for (const std::string text : {"", "MB", "-3MB", "12 apples", "1.2.3MB", "1e9", "nan", ".", "3 M B"}) {
+  for (const std::string text :
+       {"", "MB", "-3MB", "12 apples", "1.2.3MB", "1e9", "nan", ".", "3 M B"}) {
     const auto size = parseSize(text);
     ASSERT_FALSE(size) << text;
     EXPECT_EQ(size.error().code, ErrorCode::InvalidArgument);
@@ -89,10 +90,12 @@ TEST(Strings, ASizeThatIsNoneIsNamedInTheError) {
 TEST(Strings, ReplacesWhatIsNotUtf8) {
   const std::string bad = "\xEF\xBF\xBD";
   EXPECT_EQ(validUtf8("aä€😀"), "aä€😀");
-  EXPECT_EQ(validUtf8("a\xFF" "b"), "a" + bad + "b");
-  EXPECT_EQ(validUtf8("\xE2\x82"), bad + bad);                // cut
-  EXPECT_EQ(validUtf8("\xC0\x80"), bad + bad);                // overlong
-  EXPECT_EQ(validUtf8("\xED\xA0\x80"), bad + bad + bad);      // surrogate
+  EXPECT_EQ(validUtf8("a\xFF"
+                      "b"),
+            "a" + bad + "b");
+  EXPECT_EQ(validUtf8("\xE2\x82"), bad + bad);                      // cut
+  EXPECT_EQ(validUtf8("\xC0\x80"), bad + bad);                      // overlong
+  EXPECT_EQ(validUtf8("\xED\xA0\x80"), bad + bad + bad);            // surrogate
   EXPECT_EQ(validUtf8("\xF4\x90\x80\x80"), bad + bad + bad + bad);  // past U+10FFFF
   EXPECT_EQ(validUtf8("\x80x"), bad + "x");
 }

@@ -32,9 +32,7 @@ Tokenizer load(const std::string& relative) {
 }
 
 // A busy machine does not make it larger, other than time on the clock.
-double processorSeconds() {
-  return double(std::clock()) / CLOCKS_PER_SEC;
-}
+double processorSeconds() { return double(std::clock()) / CLOCKS_PER_SEC; }
 
 std::string fromHex(const std::string& hex) {
   std::string bytes;

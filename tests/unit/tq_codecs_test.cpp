@@ -266,7 +266,8 @@ TEST(TwoScales, DotProductsCanBeTakenInTheRotatedBasis) {
 TEST(Tq3_1s, NoRowIsWorseThanEitherPublishedEncoder) {
   NEEDS_SHARED("golden/codecs/tq3_1s.gauss.encoder-b.bin");
   for (const std::string input : {"gauss", "heavy", "edge"}) {
-    const Floats values = test::readFloats(test::sharedPath("golden/codecs/input-" + input + ".f32"));
+    const Floats values =
+        test::readFloats(test::sharedPath("golden/codecs/input-" + input + ".f32"));
     for (const char* suffix : {".bin", ".encoder-b.bin"}) {
       const std::string text =
           test::readFile(test::sharedPath("golden/codecs/tq3_1s." + input + suffix));
@@ -302,12 +303,21 @@ const std::vector<Member>& family() {
       {"tq3_1b2", 3, 2, {{12, 39, 73, 127}, {9, 28, 53, 93}}, .0152},
       {"tq3_1b4", 3, 4, {{13, 41, 75, 127}, {10, 30, 55, 94}}, .0194},
       {"tq3_1b8", 3, 8, {{14, 43, 77, 127}, {10, 31, 56, 93}}, .0228},
-      {"tq4_1b2", 4, 2,
-       {{5, 17, 31, 48, 61, 78, 101, 127}, {4, 12, 21, 33, 42, 54, 70, 88}}, .0040},
-      {"tq4_1b4", 4, 4,
-       {{6, 18, 32, 46, 60, 78, 101, 127}, {4, 13, 22, 32, 42, 54, 70, 88}}, .0049},
-      {"tq4_1b8", 4, 8,
-       {{6, 18, 32, 46, 61, 78, 101, 127}, {4, 13, 22, 32, 42, 55, 71, 89}}, .0057},
+      {"tq4_1b2",
+       4,
+       2,
+       {{5, 17, 31, 48, 61, 78, 101, 127}, {4, 12, 21, 33, 42, 54, 70, 88}},
+       .0040},
+      {"tq4_1b4",
+       4,
+       4,
+       {{6, 18, 32, 46, 60, 78, 101, 127}, {4, 13, 22, 32, 42, 54, 70, 88}},
+       .0049},
+      {"tq4_1b8",
+       4,
+       8,
+       {{6, 18, 32, 46, 61, 78, 101, 127}, {4, 13, 22, 32, 42, 55, 71, 89}},
+       .0057},
   };
   return members;
 }
@@ -345,7 +355,8 @@ TEST_P(OneBitFamily, RandomBytesDecodeByTheFormula) {
         const std::vector<int>& table = member.tables[bitField(block + 2, i / member.group, 1)];
         const int half = int(table.size());
         const int code = int(bitField(codes, member.bits * i, member.bits));
-        const int level = code < half ? -table[size_t(half - 1 - code)] : table[size_t(code - half)];
+        const int level =
+            code < half ? -table[size_t(half - 1 - code)] : table[size_t(code - half)];
         rotated[base + i] = halfAt(block) * level / 64;
       }
     }

@@ -62,9 +62,8 @@ void JobList::finish(int id, State state, const QString& message) {
     entry->message = message;
     entry->paused = false;
   }
-  std::erase_if(m_entries, [](const Entry& entry) {
-    return entry.quiet && entry.state != State::Running;
-  });
+  std::erase_if(m_entries,
+                [](const Entry& entry) { return entry.quiet && entry.state != State::Running; });
   while (m_entries.size() > kHistory && m_entries.front().state != State::Running) {
     m_entries.erase(m_entries.begin());
   }

@@ -29,7 +29,7 @@ class JobList : public QObject {
     int id = 0;
     QString title;  // "Scan · KLD at 6 codecs"
     State state = State::Running;
-    QString message;  // of a failure; what was made, for a finished job
+    QString message;     // of a failure; what was made, for a finished job
     bool quiet = false;  // short work (probe): not shown in the strip
     JobProgress progress;
     bool paused = false;
@@ -90,22 +90,21 @@ class JobList : public QObject {
 
 template <typename T>
 int JobList::start(const QString& title, JobPriority priority, QObject* receiver,
-                   std::function<Result<T>(JobContext&)> work,
-                   std::function<void(Result<T>)> done, bool quiet) {
+                   std::function<Result<T>(JobContext&)> work, std::function<void(Result<T>)> done,
+                   bool quiet) {
   QPointer<QObject> guard(receiver);
   auto slot = std::make_shared<int>(0);
-  const int id = begin(
-      title, priority, quiet, [this, guard, slot, work, done](JobContext& job) {
-        auto result = std::make_shared<Result<T>>(guarded<T>(work, job));  // std::function copies
-        return std::function<void()>([this, guard, slot, result, done] {
-          const bool ok = result->has_value();
-          const State state = ok ? State::Done
-                              : result->error().code == ErrorCode::Cancelled ? State::Cancelled
-                                                                             : State::Failed;
-          finish(*slot, state, ok ? QString() : QString::fromStdString(result->error().message));
-          if (guard) done(std::move(*result));
-        });
-      });
+  const int id = begin(title, priority, quiet, [this, guard, slot, work, done](JobContext& job) {
+    auto result = std::make_shared<Result<T>>(guarded<T>(work, job));  // std::function copies
+    return std::function<void()>([this, guard, slot, result, done] {
+      const bool ok = result->has_value();
+      const State state = ok                                             ? State::Done
+                          : result->error().code == ErrorCode::Cancelled ? State::Cancelled
+                                                                         : State::Failed;
+      finish(*slot, state, ok ? QString() : QString::fromStdString(result->error().message));
+      if (guard) done(std::move(*result));
+    });
+  });
   *slot = id;  // `begin` queues the completion on this thread: it cannot have run yet
   return id;
 }

@@ -158,8 +158,8 @@ Result<Recipe> holdTotal(const Document& document, const Recipe& edited,
   }
   JobControl control;
   JobContext job(const_cast<Document&>(document).jobs().workers(), control, JobPriority::Probe);
-  TRY(Solution solution, solve(document.model(), document.graph(), solverCells(document), request,
-                               job));
+  TRY(Solution solution,
+      solve(document.model(), document.graph(), solverCells(document), request, job));
   solution.recipe.name.clear();
   for (Rule& rule : solution.recipe.rules) {
     if (!held.count(rule.pattern)) continue;

@@ -46,10 +46,14 @@ QVariant MetadataTable::headerData(int section, Qt::Orientation orientation, int
   if (role == Qt::TextAlignmentRole) return int(Qt::AlignLeft | Qt::AlignVCenter);
   if (role != Qt::DisplayRole) return {};
   switch (section) {
-    case Key: return tr("key");
-    case Type: return tr("type");
-    case Value: return tr("value");
-    default: return {};
+    case Key:
+      return tr("key");
+    case Type:
+      return tr("type");
+    case Value:
+      return tr("value");
+    default:
+      return {};
   }
 }
 

@@ -77,8 +77,8 @@ Result<ParetoPoints> paretoPoints(const ParetoInput& input, JobContext& job) {
       if (solution.error().code == ErrorCode::Cancelled) return solution.error();
       break;  // no cells yet: uniform codecs and saved plans remain
     }
-    points.curve.push_back({solution->plan.fileBytes, solution->predicted,
-                            solution->predictedError});
+    points.curve.push_back(
+        {solution->plan.fileBytes, solution->predicted, solution->predictedError});
   }
   return points;
 }

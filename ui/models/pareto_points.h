@@ -24,9 +24,9 @@ struct ParetoPoint {
 };
 
 struct ParetoPoints {
-  std::vector<ParetoPoint> curve;      // solved around the pins, by size
-  std::vector<DamageAnchor> uniform;   // without pins, by size
-  std::vector<DamageAnchor> saved;     // plans of the store
+  std::vector<ParetoPoint> curve;     // solved around the pins, by size
+  std::vector<DamageAnchor> uniform;  // without pins, by size
+  std::vector<DamageAnchor> saved;    // plans of the store
 };
 
 // Everything the computation reads, copied, so that the document may move on.

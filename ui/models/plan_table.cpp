@@ -89,35 +89,49 @@ int PlanTable::columnCount(const QModelIndex& parent) const {
 
 QString PlanTable::text(const PlanRow& row, int column) const {
   switch (column) {
-    case Name: return row.name;
-    case Requested: return row.requested;
-    case Effective: return row.effective;
-    case Why: return row.why;
-    case Bytes: return formatGB(row.bytes);
+    case Name:
+      return row.name;
+    case Requested:
+      return row.requested;
+    case Effective:
+      return row.effective;
+    case Why:
+      return row.why;
+    case Bytes:
+      return formatGB(row.bytes);
     case Damage:
       if (std::isnan(row.damage)) return tr("not measured");
       return row.error > 0 ? formatKldError(row.damage, row.error) : formatKld(row.damage);
-    default: return {};
+    default:
+      return {};
   }
 }
 
 QVariant PlanTable::sortKey(const PlanRow& row, int column) const {
   switch (column) {
-    case Bytes: return qulonglong(row.bytes);
-    case Damage: return std::isnan(row.damage) ? -1.0 : row.damage;
-    case Pin: return row.pinned ? 1 : 0;
-    default: return text(row, column);
+    case Bytes:
+      return qulonglong(row.bytes);
+    case Damage:
+      return std::isnan(row.damage) ? -1.0 : row.damage;
+    case Pin:
+      return row.pinned ? 1 : 0;
+    default:
+      return text(row, column);
   }
 }
 
 QString PlanTable::hint(const PlanRow& row, int column) const {
   switch (column) {
-    case Bytes: return tr("%1 bytes").arg(QLocale().toString(qulonglong(row.bytes)));
-    case Pin: return row.pinned ? tr("Pinned: click to free") : tr("Click to pin");
-    case Requested: return tr("Double-click or F2 to choose another codec");
+    case Bytes:
+      return tr("%1 bytes").arg(QLocale().toString(qulonglong(row.bytes)));
+    case Pin:
+      return row.pinned ? tr("Pinned: click to free") : tr("Click to pin");
+    case Requested:
+      return tr("Double-click or F2 to choose another codec");
     case Effective:
       return row.fellBack ? tr("Not what was asked: %1").arg(row.why) : QString();
-    default: return text(row, column);
+    default:
+      return text(row, column);
   }
 }
 
@@ -127,8 +141,10 @@ QVariant PlanTable::data(const QModelIndex& index, int role) const {
   const int column = index.column();
   switch (role) {
     case Qt::DisplayRole:
-    case Qt::EditRole: return text(row, column);
-    case Qt::ToolTipRole: return hint(row, column);
+    case Qt::EditRole:
+      return text(row, column);
+    case Qt::ToolTipRole:
+      return hint(row, column);
     case Qt::CheckStateRole:
       if (column == Pin) return row.pinned ? Qt::Checked : Qt::Unchecked;
       return {};
@@ -138,9 +154,12 @@ QVariant PlanTable::data(const QModelIndex& index, int role) const {
     case Qt::AccessibleTextRole:
       if (column == Pin) return row.pinned ? tr("pinned") : tr("not pinned");
       return text(row, column);
-    case kSortRole: return sortKey(row, column);
-    case kTensorRole: return qulonglong(row.tensor);
-    default: return {};
+    case kSortRole:
+      return sortKey(row, column);
+    case kTensorRole:
+      return qulonglong(row.tensor);
+    default:
+      return {};
   }
 }
 
@@ -149,14 +168,22 @@ QVariant PlanTable::headerData(int section, Qt::Orientation orientation, int rol
     return QAbstractTableModel::headerData(section, orientation, role);
   }
   switch (section) {
-    case Name: return tr("tensor");
-    case Requested: return tr("requested");
-    case Effective: return tr("effective");
-    case Why: return tr("why");
-    case Bytes: return tr("bytes");
-    case Damage: return tr("damage");
-    case Pin: return tr("pin");
-    default: return {};
+    case Name:
+      return tr("tensor");
+    case Requested:
+      return tr("requested");
+    case Effective:
+      return tr("effective");
+    case Why:
+      return tr("why");
+    case Bytes:
+      return tr("bytes");
+    case Damage:
+      return tr("damage");
+    case Pin:
+      return tr("pin");
+    default:
+      return {};
   }
 }
 

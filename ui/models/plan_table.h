@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The plan as a table: one row for each weight that a recipe may change. Shows snapshots; edits come
-// out as signals, the next snapshot shows what became of them.
+// The plan as a table: one row for each weight that a recipe may change. Shows snapshots; edits
+// come out as signals, the next snapshot shows what became of them.
 #pragma once
 #include <QAbstractTableModel>
 #include <QString>
@@ -28,7 +28,8 @@ struct PlanRow {
   bool operator==(const PlanRow&) const = default;
 };
 
-// Rows in the grid's order. Damage: the cells' values at the effective codec; 0 for a copied tensor.
+// Rows in the grid's order. Damage: the cells' values at the effective codec; 0 for a copied
+// tensor.
 std::vector<PlanRow> planRows(const Model& model, const Plan& plan, const LoomGrid& grid,
                               const Sensitivity& cells);
 

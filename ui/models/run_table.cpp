@@ -46,12 +46,18 @@ RunFigures figuresOf(const Run& run) {
 
 QString kindTitle(RunKind kind) {
   switch (kind) {
-    case RunKind::Scan: return RunTable::tr("Scan");
-    case RunKind::Plan: return RunTable::tr("Plan");
-    case RunKind::Quantize: return RunTable::tr("Quantized");
-    case RunKind::Evaluate: return RunTable::tr("Proof");
-    case RunKind::Export: return RunTable::tr("Export");
-    case RunKind::Chat: return RunTable::tr("Chat");
+    case RunKind::Scan:
+      return RunTable::tr("Scan");
+    case RunKind::Plan:
+      return RunTable::tr("Plan");
+    case RunKind::Quantize:
+      return RunTable::tr("Quantized");
+    case RunKind::Evaluate:
+      return RunTable::tr("Proof");
+    case RunKind::Export:
+      return RunTable::tr("Export");
+    case RunKind::Chat:
+      return RunTable::tr("Chat");
   }
   return {};
 }
@@ -82,29 +88,44 @@ int RunTable::columnCount(const QModelIndex& parent) const {
 QVariant RunTable::text(const Run& run, int column) const {
   const RunFigures& figures = m_figures[size_t(&run - m_runs.data())];
   switch (column) {
-    case When: return QLocale().toString(timeOf(run), "d MMM hh:mm");
-    case Kind: return kindTitle(run.kind);
-    case Title: return QString::fromStdString(run.title);
-    case Size: return run.bytes == 0 ? QString() : formatGB(run.bytes);
+    case When:
+      return QLocale().toString(timeOf(run), "d MMM hh:mm");
+    case Kind:
+      return kindTitle(run.kind);
+    case Title:
+      return QString::fromStdString(run.title);
+    case Size:
+      return run.bytes == 0 ? QString() : formatGB(run.bytes);
     case Bpw:
       return run.bitsPerWeight <= 0 ? QString() : QString::number(run.bitsPerWeight, 'f', 3);
-    case Kld: return figures.kld ? formatKldError(figures.kld->mean, figures.kld->error) : QString();
-    case SameTop: return figures.sameTop ? formatPercent(figures.sameTop->mean) : QString();
-    case State: return stateTitle(run.state);
-    case Notes: return QString::fromStdString(run.notes);
-    default: return {};
+    case Kld:
+      return figures.kld ? formatKldError(figures.kld->mean, figures.kld->error) : QString();
+    case SameTop:
+      return figures.sameTop ? formatPercent(figures.sameTop->mean) : QString();
+    case State:
+      return stateTitle(run.state);
+    case Notes:
+      return QString::fromStdString(run.notes);
+    default:
+      return {};
   }
 }
 
 QVariant RunTable::key(const Run& run, int column) const {
   const RunFigures& figures = m_figures[size_t(&run - m_runs.data())];
   switch (column) {
-    case When: return qlonglong(run.id);
-    case Size: return qulonglong(run.bytes);
-    case Bpw: return run.bitsPerWeight;
-    case Kld: return figures.kld ? figures.kld->mean : INFINITY;
-    case SameTop: return figures.sameTop ? figures.sameTop->mean : -1.0;
-    default: return text(run, column);
+    case When:
+      return qlonglong(run.id);
+    case Size:
+      return qulonglong(run.bytes);
+    case Bpw:
+      return run.bitsPerWeight;
+    case Kld:
+      return figures.kld ? figures.kld->mean : INFINITY;
+    case SameTop:
+      return figures.sameTop ? figures.sameTop->mean : -1.0;
+    default:
+      return text(run, column);
   }
 }
 
@@ -114,13 +135,16 @@ QVariant RunTable::data(const QModelIndex& index, int role) const {
   const bool figure = index.column() >= Size && index.column() <= SameTop;
   switch (role) {
     case Qt::DisplayRole:
-    case Qt::EditRole: return text(run, index.column());
-    case Qt::UserRole: return key(run, index.column());
+    case Qt::EditRole:
+      return text(run, index.column());
+    case Qt::UserRole:
+      return key(run, index.column());
     case Qt::TextAlignmentRole:
       return int((figure ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
     case Qt::ToolTipRole:
       return run.path.empty() ? text(run, index.column()) : QString::fromStdString(run.path);
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -146,16 +170,26 @@ QVariant RunTable::headerData(int section, Qt::Orientation orientation, int role
   }
   if (role != Qt::DisplayRole) return {};
   switch (section) {
-    case When: return tr("when");
-    case Kind: return tr("kind");
-    case Title: return tr("title");
-    case Size: return tr("size");
-    case Bpw: return tr("bpw");
-    case Kld: return tr("KLD");
-    case SameTop: return tr("same top");
-    case State: return tr("state");
-    case Notes: return tr("notes");
-    default: return {};
+    case When:
+      return tr("when");
+    case Kind:
+      return tr("kind");
+    case Title:
+      return tr("title");
+    case Size:
+      return tr("size");
+    case Bpw:
+      return tr("bpw");
+    case Kld:
+      return tr("KLD");
+    case SameTop:
+      return tr("same top");
+    case State:
+      return tr("state");
+    case Notes:
+      return tr("notes");
+    default:
+      return {};
   }
 }
 

@@ -86,12 +86,18 @@ QVariant TensorTable::headerData(int section, Qt::Orientation orientation, int r
   }
   if (role != Qt::DisplayRole) return {};
   switch (section) {
-    case Name: return tr("tensor");
-    case Shape: return tr("shape");
-    case Type: return tr("type");
-    case Size: return tr("size");
-    case Role: return tr("role");
-    default: return {};
+    case Name:
+      return tr("tensor");
+    case Shape:
+      return tr("shape");
+    case Type:
+      return tr("type");
+    case Size:
+      return tr("size");
+    case Role:
+      return tr("role");
+    default:
+      return {};
   }
 }
 

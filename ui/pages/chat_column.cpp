@@ -81,12 +81,17 @@ QString topTable(const std::vector<TokenProbability>& reference,
     for (const TokenProbability& other : own) {
       if (other.id == entry.id) mine = other.probability;
     }
-    rows += QStringLiteral("<tr><td>%1&nbsp;&nbsp;</td><td align=right>%2&nbsp;&nbsp;</td><td align=right>%3</td></tr>")
-                .arg(QString::fromStdString(validUtf8(tokenizer.piece(entry.id, true))).toHtmlEscaped(),
-                     formatPercent(entry.probability),
-                     mine < 0 ? QObject::tr("below its top 5") : formatPercent(mine));
+    rows +=
+        QStringLiteral(
+            "<tr><td>%1&nbsp;&nbsp;</td><td align=right>%2&nbsp;&nbsp;</td><td "
+            "align=right>%3</td></tr>")
+            .arg(QString::fromStdString(validUtf8(tokenizer.piece(entry.id, true))).toHtmlEscaped(),
+                 formatPercent(entry.probability),
+                 mine < 0 ? QObject::tr("below its top 5") : formatPercent(mine));
   }
-  return QStringLiteral("<table><tr><td></td><td align=right><i>%1</i>&nbsp;&nbsp;</td><td align=right><i>%2</i></td></tr>%3</table>")
+  return QStringLiteral(
+             "<table><tr><td></td><td align=right><i>%1</i>&nbsp;&nbsp;</td><td "
+             "align=right><i>%2</i></td></tr>%3</table>")
       .arg(left.toHtmlEscaped(), right.toHtmlEscaped(), rows);
 }
 
@@ -147,8 +152,8 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
   connect(m_choice, &QComboBox::activated, this, [this](int index) {
     const Source chosen = Source(m_choice->itemData(index).toInt());
     if (chosen == Source::File) {
-      const QString path = QFileDialog::getOpenFileName(this, tr("Open a model for this column"), {},
-                                                        tr("GGUF models (*.gguf)"));
+      const QString path = QFileDialog::getOpenFileName(this, tr("Open a model for this column"),
+                                                        {}, tr("GGUF models (*.gguf)"));
       if (!path.isEmpty()) m_file = path;
       if (m_file.isEmpty()) return fillChoices();
     }
@@ -209,7 +214,8 @@ void ChatColumn::fillChoices() {
     add(tr("No model"), m_source, m_codec);
     return;
   }
-  add(tr("%1 (reference)").arg(QString::fromStdString(m_document.model().sourceLabel())), Source::Reference);
+  add(tr("%1 (reference)").arg(QString::fromStdString(m_document.model().sourceLabel())),
+      Source::Reference);
   add(tr("This plan · %1").arg(formatBpw(m_document.plan().bitsPerWeight)), Source::Plan);
   std::vector<const Codec*> codecs = m_document.choices();
   const Codec* own = m_source == Source::Codec ? findCodec(m_codec.toStdString()) : nullptr;
@@ -218,7 +224,8 @@ void ChatColumn::fillChoices() {
   }
   for (const Codec* codec : codecs) {
     const QString name = QString::fromUtf8(codec->name.data(), qsizetype(codec->name.size()));
-    add(tr("Uniform %1").arg(QString::fromUtf8(codec->title.data(), qsizetype(codec->title.size()))),
+    add(tr("Uniform %1")
+            .arg(QString::fromUtf8(codec->title.data(), qsizetype(codec->title.size()))),
         Source::Codec, name);
   }
   add(m_file.isEmpty() ? tr("A file…") : m_file.section(QLatin1Char('/'), -1), Source::File);
@@ -240,7 +247,8 @@ Result<Recipe> ChatColumn::recipe() const {
   if (m_source != Source::Codec) return Recipe{.name = "source"};
   const Codec* codec = findCodec(m_codec.toStdString());
   if (codec == nullptr) {
-    return makeError(ErrorCode::InvalidArgument, "There is no codec \"", m_codec.toStdString(), "\".");
+    return makeError(ErrorCode::InvalidArgument, "There is no codec \"", m_codec.toStdString(),
+                     "\".");
   }
   return uniformRecipe(*codec);
 }
@@ -251,7 +259,8 @@ void ChatColumn::ask(const QString& prompt, const QString& system, const ChatOpt
   m_messages.push_back({"user", prompt.toStdString()});
   m_hasExchange = true;
   std::vector<ChatMessage> conversation = m_messages;
-  if (!system.isEmpty()) conversation.insert(conversation.begin(), {"system", system.toStdString()});
+  if (!system.isEmpty())
+    conversation.insert(conversation.begin(), {"system", system.toStdString()});
   auto messages = m_transcript->messages();
   messages.push_back(userMessage(prompt));
   messages.push_back({});
@@ -364,7 +373,8 @@ void ChatColumn::dropLastExchange() {
 void ChatColumn::showFigures() {
   if (m_answer.tokens.empty() || !m_variant) return m_figures->clear();
   uint64_t bytes = m_answer.cacheBytes;
-  bytes += m_source == Source::Plan ? m_document.plan().tensorBytes : m_variant->model().fileBytes();
+  bytes +=
+      m_source == Source::Plan ? m_document.plan().tensorBytes : m_variant->model().fileBytes();
   if (m_source == Source::Codec) {
     const auto wanted = recipe();
     const auto plan = wanted ? resolve(*wanted, m_document.model()) : Result<Plan>(Plan{});
@@ -373,8 +383,9 @@ void ChatColumn::showFigures() {
   m_figures->setText(tr("%1 tok/s · first token %2 · %3")
                          .arg(m_answer.tokensPerSecond, 0, 'f', 1)
                          .arg(formatDuration(m_answer.firstTokenSeconds), formatGB(bytes)));
-  m_figures->setToolTip(tr("Size of weights as stored plus KV cache. The CPU engine works on weights "
-                           "decoded to f32, so speed does not depend on the codec yet."));
+  m_figures->setToolTip(
+      tr("Size of weights as stored plus KV cache. The CPU engine works on weights "
+         "decoded to f32, so speed does not depend on the codec yet."));
 }
 
 void ChatColumn::showComparison(const std::vector<ChatToken>& compared, int divergence,
@@ -400,8 +411,9 @@ void ChatColumn::mark(const std::vector<ChatToken>& compared, int divergence,
     tokens[i].kld = compared[i].kld;
     QString head = tokens[i].diverges ? tr("<b>token %1: first divergence</b>").arg(i + 1)
                                       : tr("<b>token %1</b>").arg(i + 1);
-    tokens[i].tooltip = head + topTable(compared[i].referenceTop, compared[i].top, *m_document.tokenizer(),
-                                        leftTitle, rightTitle) +
+    tokens[i].tooltip = head +
+                        topTable(compared[i].referenceTop, compared[i].top, *m_document.tokenizer(),
+                                 leftTitle, rightTitle) +
                         tr("KL %1 nats").arg(formatKld(compared[i].kld));
   }
   m_transcript->setMessages(std::move(messages));

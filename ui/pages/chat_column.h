@@ -27,8 +27,8 @@ class ChatColumn : public QFrame {
 
   void reload();  // the document's model changed
   void choose(Source source, const QString& codec = {});
-  void refreshChoices() { fillChoices(); }  // the plan changed
-  void swapWith(ChatColumn& other);         // sources and conversations; neither is busy
+  void refreshChoices() { fillChoices(); }     // the plan changed
+  void swapWith(ChatColumn& other);            // sources and conversations; neither is busy
   QString title() const;                       // "F16 (reference)", "This plan · 4.0 bpw"
   void setHiddenTitle(const QString& hidden);  // blind mode; empty: shown
   QString shownTitle() const { return m_hiddenTitle.isEmpty() ? title() : m_hiddenTitle; }
@@ -40,9 +40,9 @@ class ChatColumn : public QFrame {
   void dropLastExchange();  // the last prompt and its answer, for regenerate
   bool isBusy() const { return m_job != 0; }
 
-  const ChatAnswer& answer() const { return m_answer; }       // of the last prompt
+  const ChatAnswer& answer() const { return m_answer; }            // of the last prompt
   const std::vector<TokenId>& prompt() const { return m_prompt; }  // ids that were answered
-  const QString& answeredBy() const { return m_answeredBy; }  // title when the prompt was sent
+  const QString& answeredBy() const { return m_answeredBy; }       // title when the prompt was sent
   std::shared_ptr<const Variant> variant() const { return m_variant; }  // that answered
   QString answerText() const { return QString::fromStdString(m_answer.text); }
 
@@ -50,7 +50,8 @@ class ChatColumn : public QFrame {
   // other column (−1: nowhere).
   void showComparison(const std::vector<ChatToken>& compared, int divergence,
                       const QString& leftTitle, const QString& rightTitle);
-  void showForced(const std::vector<ChatToken>& scored, const QString& leftTitle, const QString& rightTitle);
+  void showForced(const std::vector<ChatToken>& scored, const QString& leftTitle,
+                  const QString& rightTitle);
   void setFooter(const QString& text);
   TranscriptView& transcript() { return *m_transcript; }
 

@@ -113,7 +113,8 @@ QWidget* ChatPage::buildSettings() {
   add(tr("system text"), m_system, QStringLiteral("systemEdit"));
   m_forced = new QCheckBox(tr("forced: right scores the left's text"), bar);
   m_forced->setObjectName(QStringLiteral("forcedCheckBox"));
-  m_forced->setToolTip(tr("Every token of the left answer is compared, not only those before the two part."));
+  m_forced->setToolTip(
+      tr("Every token of the left answer is compared, not only those before the two part."));
   connect(m_forced, &QCheckBox::toggled, this, [this] {
     if (!isBusy()) compare();
   });
@@ -148,8 +149,7 @@ QWidget* ChatPage::buildPrompt() {
   row->addWidget(m_send);
   connect(m_prompt, &QLineEdit::returnPressed, this, &ChatPage::send);
   connect(m_prompt, &QLineEdit::textChanged, this, &ChatPage::updateButtons);
-  connect(m_send, &QPushButton::clicked, this,
-          [this] { isBusy() ? stop() : send(); });
+  connect(m_send, &QPushButton::clicked, this, [this] { isBusy() ? stop() : send(); });
   auto* escape = new QShortcut(Qt::Key_Escape, this);
   escape->setContext(Qt::WidgetWithChildrenShortcut);
   connect(escape, &QShortcut::activated, this, &ChatPage::stop);
@@ -259,7 +259,8 @@ void ChatPage::compare() {
       [this, forced, id](Result<Tokens> compared) {
         if (m_compareJob != *id) return;
         m_compareJob = 0;
-        if (compared) showCompared(*compared, forced);
+        if (compared)
+          showCompared(*compared, forced);
         else if (compared.error().code != ErrorCode::Cancelled)
           showError(QString::fromStdString(compared.error().message));
       },
@@ -294,14 +295,17 @@ void ChatPage::showCompared(const std::vector<ChatToken>& compared, bool forced)
   size_t agree = 0;
   for (const ChatToken& token : compared) {
     klds.push_back(token.kld);
-    if (!token.top.empty() && !token.referenceTop.empty() && token.top[0].id == token.referenceTop[0].id) ++agree;
+    if (!token.top.empty() && !token.referenceTop.empty() &&
+        token.top[0].id == token.referenceTop[0].id)
+      ++agree;
   }
   const Estimate kld = estimate(klds);
   const double share = compared.empty() ? 1 : double(agree) / double(compared.size());
-  m_right->setFooter(tr("mean KL %1 · same top token %2 · %3%4")
-                         .arg(formatKldError(kld.mean, kld.error), formatPercent(share),
-                              mark < 0 ? tr("no divergence") : tr("first divergence at %1").arg(mark + 1),
-                              forced ? tr(" · scoring the left's text") : QString()));
+  m_right->setFooter(
+      tr("mean KL %1 · same top token %2 · %3%4")
+          .arg(formatKldError(kld.mean, kld.error), formatPercent(share),
+               mark < 0 ? tr("no divergence") : tr("first divergence at %1").arg(mark + 1),
+               forced ? tr(" · scoring the left's text") : QString()));
   updateButtons();
 }
 
@@ -312,15 +316,21 @@ void ChatPage::vote(const QString& winner) {
   }
   ChatColumn* left = m_swapped ? m_right : m_left;
   ChatColumn* right = m_swapped ? m_left : m_right;
-  Run run{.kind = RunKind::Chat, .model = m_document.model().name(),
-          .fingerprint = m_document.model().fingerprint(), .title = m_lastPrompt.left(60).toStdString(),
+  Run run{.kind = RunKind::Chat,
+          .model = m_document.model().name(),
+          .fingerprint = m_document.model().fingerprint(),
+          .title = m_lastPrompt.left(60).toStdString(),
           .state = "done"};
   auto id = m_document.store().add(run);
   if (!id) return showError(QString::fromStdString(id.error().message));
-  const auto stored = m_document.store().addVote(
-      {.run = *id, .prompt = m_lastPrompt.toStdString(), .left = left->answeredBy().toStdString(),
-       .right = right->answeredBy().toStdString(), .leftText = left->answer().text,
-       .rightText = right->answer().text, .winner = real.toStdString(), .blind = m_askedBlind});
+  const auto stored = m_document.store().addVote({.run = *id,
+                                                  .prompt = m_lastPrompt.toStdString(),
+                                                  .left = left->answeredBy().toStdString(),
+                                                  .right = right->answeredBy().toStdString(),
+                                                  .leftText = left->answer().text,
+                                                  .rightText = right->answer().text,
+                                                  .winner = real.toStdString(),
+                                                  .blind = m_askedBlind});
   if (!stored) return showError(QString::fromStdString(stored.error().message));
   m_voted = true;
   m_document.announceRuns();

@@ -25,7 +25,9 @@ namespace {
 constexpr int kChoicesWidth = 340;
 const char* const kFirstExporter = "gguf-tq";  // plays the plan as it is
 
-QString asText(std::string_view text) { return QString::fromUtf8(text.data(), qsizetype(text.size())); }
+QString asText(std::string_view text) {
+  return QString::fromUtf8(text.data(), qsizetype(text.size()));
+}
 
 QString lines(const std::vector<std::string>& items, const QString& mark) {
   QStringList result;
@@ -43,7 +45,8 @@ QLabel* wrapped(const char* tone, const char* objectName, QWidget* parent) {
 
 }  // namespace
 
-ExportPage::ExportPage(Document& document, QWidget* parent) : QWidget(parent), m_document(document) {
+ExportPage::ExportPage(Document& document, QWidget* parent)
+    : QWidget(parent), m_document(document) {
   setObjectName("exportPage");
   auto* layout = new QHBoxLayout(this);
   layout->setContentsMargins(kMargin, kMargin, kMargin, kMargin);
@@ -174,9 +177,11 @@ QString ExportPage::defaultTarget() const {
   if (!ending.isEmpty() && !ending.startsWith('.')) ending.prepend('.');
   const QFileInfo source(QString::fromStdString(m_document.model().path().string()));
   const QString documents = QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation);
-  const bool beside = !source.path().contains("/resources/") && QFileInfo(source.path()).isWritable();
-  const QString folder = beside ? source.path()
-                         : QFileInfo::exists(documents) ? documents : QDir::homePath();
+  const bool beside =
+      !source.path().contains("/resources/") && QFileInfo(source.path()).isWritable();
+  const QString folder = beside                         ? source.path()
+                         : QFileInfo::exists(documents) ? documents
+                                                        : QDir::homePath();
   return QDir(folder).filePath(source.completeBaseName() + '-' + m_document.planLabel() + ending);
 }
 
@@ -215,11 +220,10 @@ void ExportPage::showCheck() {
   }
   m_loads->setText(lines(m_check->loads, "✓  "));
   m_refuses->setText(lines(m_check->refuses, "✗  "));
-  m_changesTitle->setText(
-      m_check->changes.empty()
-          ? tr("Every tensor is written as the plan says.")
-          : tr("%n change(s) for this program, requested → written:", nullptr,
-               int(m_check->changes.size())));
+  m_changesTitle->setText(m_check->changes.empty()
+                              ? tr("Every tensor is written as the plan says.")
+                              : tr("%n change(s) for this program, requested → written:", nullptr,
+                                   int(m_check->changes.size())));
   for (const std::string& change : m_check->changes) {
     m_changes->addItem(QString::fromStdString(change));
   }
@@ -234,13 +238,14 @@ void ExportPage::showDisk() {
     return;
   }
   const QStorageInfo disk(QFileInfo(m_target->text()).absolutePath());
-  const QString size = tr("%1 · %2").arg(formatGiB(m_check->plan.fileBytes),
-                                         formatBpw(m_check->plan.bitsPerWeight));
+  const QString size =
+      tr("%1 · %2").arg(formatGiB(m_check->plan.fileBytes), formatBpw(m_check->plan.bitsPerWeight));
   if (!disk.isValid()) {
     m_disk->setText(tr("%1 · the folder does not exist").arg(size));
     return;
   }
-  m_disk->setText(tr("%1 · %2 free on the disk").arg(size, formatGB(uint64_t(disk.bytesAvailable()))));
+  m_disk->setText(
+      tr("%1 · %2 free on the disk").arg(size, formatGB(uint64_t(disk.bytesAvailable()))));
 }
 
 void ExportPage::browse() {

@@ -20,8 +20,8 @@
 #include "ui/widgets/budget_panel.h"
 #include "ui/widgets/heat_legend.h"
 #include "ui/widgets/heatmap_view.h"
-#include "ui/widgets/loom_columns.h"
 #include "ui/widgets/loom_actions.h"
+#include "ui/widgets/loom_columns.h"
 #include "ui/widgets/pareto_chart.h"
 #include "ui/widgets/plan_table_view.h"
 #include "ui/widgets/scan_bar.h"
@@ -82,16 +82,16 @@ void LoomPage::connectDocument() {
     showPlan();
     m_paretoTimer.start();
   });
-  connect(&m_document, &Document::cellMeasured, this, [this](const QString& metric,
-                                                             const Cell& cell) {
-    const Metric* shown = m_scan->metric();
-    const Codec* codec = m_scan->codec();
-    const Tensor* tensor = m_document.model().find(cell.tensor);
-    if (!shown || !codec || !tensor || metric != text(shown->name)) return;
-    if (effectiveCodec(codec, tensor->rowLength())->name != cell.codec) return;
-    m_heatmap->setCell(m_document.model().indexOf(*tensor), {cell.value, cell.error});
-    showHoldTotal();
-  });
+  connect(&m_document, &Document::cellMeasured, this,
+          [this](const QString& metric, const Cell& cell) {
+            const Metric* shown = m_scan->metric();
+            const Codec* codec = m_scan->codec();
+            const Tensor* tensor = m_document.model().find(cell.tensor);
+            if (!shown || !codec || !tensor || metric != text(shown->name)) return;
+            if (effectiveCodec(codec, tensor->rowLength())->name != cell.codec) return;
+            m_heatmap->setCell(m_document.model().indexOf(*tensor), {cell.value, cell.error});
+            showHoldTotal();
+          });
   connect(&m_document, &Document::scanChanged, this, [this] {
     showHoldTotal();
     m_paretoTimer.start();
@@ -175,12 +175,13 @@ QString LoomPage::describe(size_t tensor) const {
   const Codec* effective = effectiveCodec(codec, weight.rowLength());
   QStringList lines{tr("%1 at %2").arg(text(weight.name), text(effective->title))};
   if (const Cell* cell = cellOf(tensor)) {
-    const QString value = cell->error > 0 ? formatKldError(cell->value, cell->error)
-                                          : formatKld(cell->value);
-    lines << tr("%1 %2, %3").arg(value, text(metric->unit),
-                                 metric->measured ? tr("measured") : tr("a proxy, not measured"));
-    lines << tr("%1 (now %2)").arg(formatGB(cell->bytes),
-                                   formatGB(m_document.plan().tensors[tensor].bytes));
+    const QString value =
+        cell->error > 0 ? formatKldError(cell->value, cell->error) : formatKld(cell->value);
+    lines << tr("%1 %2, %3")
+                 .arg(value, text(metric->unit),
+                      metric->measured ? tr("measured") : tr("a proxy, not measured"));
+    lines << tr("%1 (now %2)")
+                 .arg(formatGB(cell->bytes), formatGB(m_document.plan().tensors[tensor].bytes));
     const Sensitivity& all = m_document.sensitivity(std::string(metric->name));
     if (!all.text.empty()) {
       lines << tr("on %1, %2 tokens").arg(text(all.text), formatGrouped(all.tokens));
@@ -220,8 +221,8 @@ void LoomPage::showStatus() {
 }
 
 void LoomPage::showHoldTotal() {
-  const bool cells = m_document.isOpen() && m_document.canInfer() &&
-                     !solverCells(m_document).cells.empty();
+  const bool cells =
+      m_document.isOpen() && m_document.canInfer() && !solverCells(m_document).cells.empty();
   if (m_holdCells == cells) return;
   m_holdCells = cells;
   m_hold->setEnabled(cells);
@@ -291,8 +292,8 @@ QStringList LoomPage::bubble(const FaderLevels& levels) const {
   const QString was = QString::number(meanBits(m_document.model(), *m_dragged, tensors), 'f', 3);
   const QString is = formatBpw(meanBits(m_document.model(), after, tensors));
   QString second = signedSize(after.fileBytes, m_dragged->fileBytes);
-  const Prediction change = predictedChange(m_document.model(), *m_dragged, after,
-                                            m_document.sensitivity("kld"));
+  const Prediction change =
+      predictedChange(m_document.model(), *m_dragged, after, m_document.sensitivity("kld"));
   second += std::isfinite(change.value) ? tr(" · ΔKLD %1 (predicted)").arg(signedDamage(change))
                                         : tr(" · ΔKLD measured on release");
   QStringList lines{tr("%1: %2 → %3").arg(where, was, is), second};

@@ -88,7 +88,7 @@ class LoomPage : public QWidget {
   PlanTable* m_table;
   LoomGrid m_grid;
   PathAsker m_askPath;
-  std::optional<Plan> m_dragged;  // plan before the drag
+  std::optional<Plan> m_dragged;    // plan before the drag
   std::optional<bool> m_holdCells;  // what "hold total" last knew
   ParetoPoints m_pareto;
   QTimer m_paretoTimer;

@@ -65,8 +65,7 @@ QWidget* LoomPage::buildNotice() {
   row->setContentsMargins(12, 4, 4, 4);
   m_noticeLabel = named(makeLabel({}, "warn"), "loomNoticeLabel");
   m_noticeLabel->setWordWrap(true);
-  m_noticeLabel->setTextInteractionFlags(Qt::TextSelectableByMouse |
-                                         Qt::TextSelectableByKeyboard);
+  m_noticeLabel->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   auto* close = makeButton(QStringLiteral("✕"), "closeNoticeButton", Rank::Link);
   close->setAccessibleName(tr("Close the message"));
   connect(close, &QPushButton::clicked, m_notice, &QWidget::hide);
@@ -102,8 +101,8 @@ QWidget* LoomPage::buildFaderCard() {
   m_faders = new FaderBank(*m_selection, card);
   card->body()->addWidget(m_faders, 1);
   auto* row = new QHBoxLayout;
-  row->addWidget(makeLabel(tr("drag a top · ⇧ paints · double-click pins · + and − step"),
-                           "faint"));
+  row->addWidget(
+      makeLabel(tr("drag a top · ⇧ paints · double-click pins · + and − step"), "faint"));
   row->addStretch();
   m_hold = new QCheckBox(tr("hold total: bits come from where they hurt least"), card);
   m_hold->setObjectName("holdTotalCheck");
@@ -206,14 +205,14 @@ void LoomPage::showProbe() {
     for (size_t i = 0; i < std::min(probe->reference.size(), probe->variant.size()); ++i) {
       const TokenProbability& token = probe->reference[i];
       const std::string piece = validUtf8(tokenizer->piece(token.id, /*showSpecial=*/true));
-      rows.push_back({QString::fromStdString(piece), token.probability,
-                      probe->variant[i].probability});
+      rows.push_back(
+          {QString::fromStdString(piece), token.probability, probe->variant[i].probability});
     }
   }
   m_probe->setRows(std::move(rows));
-  m_probe->setEmptyText(!m_document.isOpen()      ? tr("No model is open.")
-                        : m_document.canInfer()   ? tr("The first measurement is under way.")
-                                                  : m_document.inferenceProblem());
+  m_probe->setEmptyText(!m_document.isOpen()    ? tr("No model is open.")
+                        : m_document.canInfer() ? tr("The first measurement is under way.")
+                                                : m_document.inferenceProblem());
   const QString words = m_document.probeText();
   const int room = kSideWidth - 130;
   m_probeText->setText(words.isEmpty() ? QString()

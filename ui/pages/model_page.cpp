@@ -158,7 +158,8 @@ void ModelPage::refresh() {
   if (!m_document.isOpen()) return;
   const Model& model = m_document.model();
   while (m_facts->rowCount() > 0) m_facts->removeRow(0);
-  addFact(tr("architecture"), asText(model.metadata().stringOf("general.architecture").value_or("")));
+  addFact(tr("architecture"),
+          asText(model.metadata().stringOf("general.architecture").value_or("")));
   QStringList warnings;
   if (m_document.canInfer()) {
     const Graph& graph = m_document.graph();
@@ -167,10 +168,13 @@ void ModelPage::refresh() {
     uint32_t heads = 0;
     for (const Op& op : graph.ops) heads = std::max(heads, op.heads);
     addFact(tr("heads"), tr("%1 for queries, %2 for keys and values, %3 wide")
-                             .arg(heads).arg(graph.kvHeads).arg(graph.headWidth));
+                             .arg(heads)
+                             .arg(graph.kvHeads)
+                             .arg(graph.headWidth));
     addFact(tr("context"), tr("%1 tokens").arg(formatGrouped(graph.contextLength)));
-    addFact(tr("vocabulary"), tr("%1 tokens%2").arg(formatGrouped(graph.vocabulary),
-                                                    graph.tiedHead ? tr(", head tied") : QString()));
+    addFact(tr("vocabulary"), tr("%1 tokens%2")
+                                  .arg(formatGrouped(graph.vocabulary),
+                                       graph.tiedHead ? tr(", head tied") : QString()));
   } else {
     warnings << m_document.inferenceProblem();
   }
@@ -179,9 +183,11 @@ void ModelPage::refresh() {
                                          formatBpw(model.bitsPerWeight())));
   addFact(tr("file"), tr("%1 (%2)").arg(formatGB(model.fileBytes()), formatGiB(model.fileBytes())));
   if (const Tokenizer* tokenizer = m_document.tokenizer()) {
-    addFact(tr("tokenizer"), tr("%1, splits as %2").arg(asText(tokenizer->model()),
-                                                        asText(tokenizer->preTokenizer())));
-    for (const std::string& warning : tokenizer->warnings()) warnings << QString::fromStdString(warning);
+    addFact(
+        tr("tokenizer"),
+        tr("%1, splits as %2").arg(asText(tokenizer->model()), asText(tokenizer->preTokenizer())));
+    for (const std::string& warning : tokenizer->warnings())
+      warnings << QString::fromStdString(warning);
   }
   addFact(tr("chat"), asText(m_document.chatTemplate().source()));
   for (const std::string& warning : model.warnings()) warnings << QString::fromStdString(warning);
@@ -196,7 +202,8 @@ void ModelPage::refresh() {
   }
   std::vector<RoleBars::Row> rows;
   for (const auto& [role, size] : bytes) rows.push_back({role, size});
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  std::sort(rows.begin(), rows.end(),
+            [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   m_bars->setRows(std::move(rows));
   m_tensors->setTensors(m_document.sharedModel(), roles);
   m_metadata->setMetadata(m_document.sharedModel());

@@ -142,7 +142,8 @@ std::vector<Run> RunsPage::selected() const {
 
 void RunsPage::showSelection() {
   const std::vector<Run> runs = selected();
-  m_restore->setEnabled(runs.size() == 1 && !runs.front().recipeJson.empty() && m_document.isOpen());
+  m_restore->setEnabled(runs.size() == 1 && !runs.front().recipeJson.empty() &&
+                        m_document.isOpen());
   m_compareButton->setEnabled(runs.size() == 2);
   m_delete->setEnabled(!runs.empty());
 }
@@ -181,9 +182,9 @@ void RunsPage::compare() {
   const Run& newer = runs[0].id < runs[1].id ? runs[1] : runs[0];
   const RunDifference difference =
       compareRuns(older, newer, m_document.isOpen() ? &m_document.model() : nullptr);
-  m_compareNote->setText(tr("%1 → %2").arg(QString::fromStdString(older.title),
-                                           QString::fromStdString(newer.title)) +
-                         (difference.note.isEmpty() ? QString() : " · " + difference.note));
+  m_compareNote->setText(
+      tr("%1 → %2").arg(QString::fromStdString(older.title), QString::fromStdString(newer.title)) +
+      (difference.note.isEmpty() ? QString() : " · " + difference.note));
   m_figures->setRowCount(int(difference.figures.size()));
   for (int row = 0; row < m_figures->rowCount(); ++row) {
     const auto& figure = difference.figures[size_t(row)];

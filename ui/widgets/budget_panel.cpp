@@ -23,9 +23,9 @@ namespace bitloom {
 namespace {
 
 constexpr int kSliderSteps = 4000;
-constexpr int kFrame = 16;          // ms: 60 previews a second
-constexpr int kKeyPause = 400;      // ms after the last key before a step is committed
-constexpr int kRangePause = 60;     // ms; cells come in batches while a scan runs
+constexpr int kFrame = 16;                    // ms: 60 previews a second
+constexpr int kKeyPause = 400;                // ms after the last key before a step is committed
+constexpr int kRangePause = 60;               // ms; cells come in batches while a scan runs
 constexpr uint64_t kDesktop = 1'000'000'000;  // bytes left to everything else
 constexpr uint64_t kMaxContext = 131072;
 
@@ -44,8 +44,8 @@ QString withUnit(const QString& typed, const QString& shown) {
 std::array<uint64_t, 4> niceBudgets(uint64_t ceiling) {
   std::vector<uint64_t> nice;
   for (const double unit : {1e6, 1e9, 1e12}) {
-    for (const int count : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512,
-                            768}) {
+    for (const int count :
+         {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768}) {
       nice.push_back(uint64_t(count * unit));
     }
   }
@@ -91,8 +91,9 @@ void BudgetPanel::buildSlider() {
   title->addWidget(makeLabel(tr("Budget"), "heading"));
   title->addStretch();
   m_fit = makeButton(tr("Fit my machine"), "fitMachineButton", Rank::Link);
-  m_fit->setToolTip(tr("Reads the free memory, leaves room for the context and the desktop, and "
-                       "solves for the rest."));
+  m_fit->setToolTip(
+      tr("Reads the free memory, leaves room for the context and the desktop, and "
+         "solves for the rest."));
   connect(m_fit, &QPushButton::clicked, this, &BudgetPanel::fitMachine);
   title->addWidget(m_fit);
   m_slider = new QSlider(Qt::Horizontal, this);
@@ -231,14 +232,14 @@ void BudgetPanel::showPlan() {
   if (!m_size->hasFocus() || !m_size->isModified()) m_size->setText(formatGB(plan.fileBytes));
   if (!m_bits->hasFocus() || !m_bits->isModified()) m_bits->setText(formatBpw(plan.bitsPerWeight));
   if (!m_slider->isSliderDown() && !m_touched && m_range.ceiling > m_range.floor) {
-    const double share = (double(plan.fileBytes) - double(m_range.floor)) /
-                         double(m_range.ceiling - m_range.floor);
+    const double share =
+        (double(plan.fileBytes) - double(m_range.floor)) / double(m_range.ceiling - m_range.floor);
     m_showing = true;
     m_slider->setValue(int(std::lround(std::clamp(share, 0.0, 1.0) * kSliderSteps)));
     m_showing = false;
   }
-  m_slider->setToolTip(tr("%1 bytes, %2").arg(formatGrouped(plan.fileBytes),
-                                              formatGiB(plan.fileBytes)));
+  m_slider->setToolTip(
+      tr("%1 bytes, %2").arg(formatGrouped(plan.fileBytes), formatGiB(plan.fileBytes)));
   updateChips();
 }
 
@@ -306,8 +307,8 @@ void BudgetPanel::fitTo(uint64_t fileBytes, const QString& undoText) {
 void BudgetPanel::takeSize() {
   if (!m_size->isModified()) return;
   m_size->setModified(false);
-  const auto bytes = parseSize(withUnit(m_size->text(),
-                                        formatGB(m_document.plan().fileBytes)).toStdString());
+  const auto bytes =
+      parseSize(withUnit(m_size->text(), formatGB(m_document.plan().fileBytes)).toStdString());
   if (bytes) return fitTo(*bytes, tr("size %1").arg(formatGB(*bytes)));
   emit failed(text(bytes.error().message));
   showPlan();

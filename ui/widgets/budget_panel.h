@@ -67,7 +67,7 @@ class BudgetPanel : public QWidget {
   Recipe m_slid;           // last preview
   QTimer m_slideTimer;
   QTimer m_rangeTimer;
-  QTimer m_commitTimer;    // keys on the slider have no release
+  QTimer m_commitTimer;  // keys on the slider have no release
   QSlider* m_slider = nullptr;
   QLabel* m_floor = nullptr;
   QLabel* m_exact = nullptr;

@@ -19,9 +19,9 @@
 namespace bitloom {
 namespace {
 
-constexpr double kCap = 4;         // thickness of a bar's top
-constexpr double kFoot = 1.5;      // rungs below the lowest, so that its bar can be seen and grabbed
-constexpr double kHeadroom = 26;   // for the lock above a full bar
+constexpr double kCap = 4;        // thickness of a bar's top
+constexpr double kFoot = 1.5;     // rungs below the lowest, so that its bar can be seen and grabbed
+constexpr double kHeadroom = 26;  // for the lock above a full bar
 
 }  // namespace
 
@@ -184,8 +184,8 @@ void FaderBank::drawBubble(QPainter& painter) const {
   double x = bar.right() + 10;
   if (x + size.width() > this->width()) x = bar.left() - 10 - size.width();
   x = std::clamp(x, 0.0, std::max(0.0, this->width() - size.width()));
-  const double y = std::clamp(bar.top() - size.height() / 2, 1.0,
-                              std::max(1.0, height() - size.height() - 1));
+  const double y =
+      std::clamp(bar.top() - size.height() / 2, 1.0, std::max(1.0, height() - size.height() - 1));
   const QRectF rect(QPointF(x, y), size);
   painter.setPen(QPen(theme().accent, 1.2));
   painter.setBrush(theme().panel);
@@ -314,8 +314,10 @@ bool FaderBank::event(QEvent* event) {
   auto* help = static_cast<QHelpEvent*>(event);
   const int column = LoomColumns(*this, m_grid).columnAt(help->pos().x());
   if (column >= 0 && m_bars[size_t(column)].bits > 0) {
-    QToolTip::showText(help->globalPos(), tr("%1: %2 in the mean").arg(
-        columnName(m_grid, column), formatBpw(m_bars[size_t(column)].bits)), this);
+    QToolTip::showText(help->globalPos(),
+                       tr("%1: %2 in the mean")
+                           .arg(columnName(m_grid, column), formatBpw(m_bars[size_t(column)].bits)),
+                       this);
   } else {
     QToolTip::hideText();
   }

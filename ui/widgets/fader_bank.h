@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The faders: one bar for each block (and for the embedding and the head), in the heatmap's columns.
-// Height is the block's mean bits per weight on a scale that
-// gives every rung of the ladder the same room, so that each can be hit. Dragging snaps to the ladder:
-// `dragged` while the hand moves, `dropped` once on release, `dragCancelled` by Esc. With Shift every
-// bar under the mouse takes the level. The widget changes nothing itself but the selection.
+// The faders: one bar for each block (and for the embedding and the head), in the heatmap's
+// columns. Height is the block's mean bits per weight on a scale that gives every rung of the
+// ladder the same room, so that each can be hit. Dragging snaps to the ladder: `dragged` while the
+// hand moves, `dropped` once on release, `dragCancelled` by Esc. With Shift every bar under the
+// mouse takes the level. The widget changes nothing itself but the selection.
 #pragma once
 #include <QStringList>
 #include <QWidget>
@@ -20,7 +20,7 @@ namespace bitloom {
 class LoomSelection;
 
 struct FaderBar {
-  double bits = 0;  // mean bits per weight; 0: no such column
+  double bits = 0;      // mean bits per weight; 0: no such column
   bool pinned = false;  // at least one of its tensors
 };
 
@@ -37,7 +37,10 @@ class FaderBank : public QWidget, public AccessibleText {
   void setBars(std::vector<FaderBar> bars);  // one for each column of the grid
   void setUniform(double bits);              // the plan's mean: the dashed line
   // Lines beside the bar that is dragged; empty hides them.
-  void setBubble(const QStringList& lines) { m_bubble = lines; update(); }
+  void setBubble(const QStringList& lines) {
+    m_bubble = lines;
+    update();
+  }
 
   bool isDragging() const { return !m_levels.empty(); }
   int dragColumn() const { return m_dragColumn; }

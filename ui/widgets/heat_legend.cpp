@@ -33,8 +33,8 @@ void HeatLegend::setMeaning(bool measured, const QString& unit) {
 void HeatLegend::setRange(const std::optional<std::pair<double, double>>& range, bool clipped) {
   m_clipped = clipped;
   m_range = range;
-  setAccessibleName(range ? tr("Colours from %1 to %2 %3").arg(shortNumber(range->first),
-                                                               shortNumber(range->second), m_unit)
+  setAccessibleName(range ? tr("Colours from %1 to %2 %3")
+                                .arg(shortNumber(range->first), shortNumber(range->second), m_unit)
                           : tr("Nothing measured yet"));
   setToolTip(accessibleName());
   update();
@@ -45,7 +45,8 @@ void HeatLegend::paintEvent(QPaintEvent*) {
   const QFontMetricsF metrics(font());
   const double line = metrics.height();
   const double word = std::max(metrics.horizontalAdvance(tr("measured")),
-                               metrics.horizontalAdvance(tr("± as marks"))) + 10;
+                               metrics.horizontalAdvance(tr("± as marks"))) +
+                      10;
   const QRectF ramp(word, 2, std::max(40.0, width() - word), line - 5);
   painter.setPen(m_measured ? theme().good : theme().warn);
   painter.drawText(QRectF(0, 0, word, line), Qt::AlignLeft | Qt::AlignVCenter,

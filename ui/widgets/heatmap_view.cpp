@@ -126,9 +126,12 @@ std::vector<size_t> HeatmapView::tensorsOf(const Hit& hit) const {
     case Hit::Kind::Cell:
       if (const auto tensor = m_grid.at(hit.row, hit.column)) return {*tensor};
       return {};
-    case Hit::Kind::Column: return m_grid.column(hit.column);
-    case Hit::Kind::Row: return m_grid.row(hit.row);
-    case Hit::Kind::Nothing: break;
+    case Hit::Kind::Column:
+      return m_grid.column(hit.column);
+    case Hit::Kind::Row:
+      return m_grid.row(hit.row);
+    case Hit::Kind::Nothing:
+      break;
   }
   return {};
 }
@@ -169,8 +172,8 @@ void HeatmapView::drawLabels(QPainter& painter, const LoomColumns& columns) cons
   const auto number = [&](int column, const QString& text) {
     const QPointF centre = columns.column(column).center();
     const double width = metrics.horizontalAdvance(text) + 4;
-    painter.drawText(QRectF(centre.x() - width / 2, top, width, metrics.height()),
-                     Qt::AlignCenter, text);
+    painter.drawText(QRectF(centre.x() - width / 2, top, width, metrics.height()), Qt::AlignCenter,
+                     text);
   };
   const int every = columns.numberStep(metrics.horizontalAdvance("00"));
   for (int block = 0; block < m_grid.blocks(); block += every) {
@@ -294,18 +297,25 @@ void HeatmapView::keyPressEvent(QKeyEvent* event) {
   if (event->matches(QKeySequence::Copy)) return emit copyRequested();
   if (event->matches(QKeySequence::SelectAll)) return m_selection.select(m_grid.tensors());
   switch (event->key()) {
-    case Qt::Key_Left: return moveCurrent(0, -1, event->modifiers());
-    case Qt::Key_Right: return moveCurrent(0, 1, event->modifiers());
-    case Qt::Key_Up: return moveCurrent(-1, 0, event->modifiers());
-    case Qt::Key_Down: return moveCurrent(1, 0, event->modifiers());
-    case Qt::Key_Home: return moveCurrent(0, -m_grid.columns(), event->modifiers());
-    case Qt::Key_End: return moveCurrent(0, m_grid.columns(), event->modifiers());
+    case Qt::Key_Left:
+      return moveCurrent(0, -1, event->modifiers());
+    case Qt::Key_Right:
+      return moveCurrent(0, 1, event->modifiers());
+    case Qt::Key_Up:
+      return moveCurrent(-1, 0, event->modifiers());
+    case Qt::Key_Down:
+      return moveCurrent(1, 0, event->modifiers());
+    case Qt::Key_Home:
+      return moveCurrent(0, -m_grid.columns(), event->modifiers());
+    case Qt::Key_End:
+      return moveCurrent(0, m_grid.columns(), event->modifiers());
     case Qt::Key_Space:
       if (const auto tensor = m_grid.at(m_current.row, m_current.column)) {
         m_selection.select({*tensor}, LoomSelection::Mode::Toggle);
       }
       return;
-    default: QWidget::keyPressEvent(event);
+    default:
+      QWidget::keyPressEvent(event);
   }
 }
 

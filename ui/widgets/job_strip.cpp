@@ -18,10 +18,14 @@ constexpr size_t kHistoryLines = 12;
 
 QString stateText(JobList::State state) {
   switch (state) {
-    case JobList::State::Running: return JobStrip::tr("running");
-    case JobList::State::Done: return JobStrip::tr("done");
-    case JobList::State::Cancelled: return JobStrip::tr("stopped");
-    case JobList::State::Failed: return JobStrip::tr("failed");
+    case JobList::State::Running:
+      return JobStrip::tr("running");
+    case JobList::State::Done:
+      return JobStrip::tr("done");
+    case JobList::State::Cancelled:
+      return JobStrip::tr("stopped");
+    case JobList::State::Failed:
+      return JobStrip::tr("failed");
   }
   return {};
 }
@@ -96,7 +100,8 @@ JobStrip::Line JobStrip::makeLine() {
   line.bar->setFixedWidth(kBarWidth);
   line.text = makeLabel({}, "faint", line.widget);
   line.text->setObjectName("jobProgressLabel");
-  line.text->setMinimumWidth(fontMetrics().horizontalAdvance("1 076 of 1 512 cells · 41 /s · 11 s left"));
+  line.text->setMinimumWidth(
+      fontMetrics().horizontalAdvance("1 076 of 1 512 cells · 41 /s · 11 s left"));
   line.pause = makeButton(tr("Pause"), "pauseJobButton", Rank::Link, line.widget);
   line.stop = makeButton(tr("Stop"), "stopJobButton", Rank::Link, line.widget);
   for (QWidget* part : {static_cast<QWidget*>(line.title), static_cast<QWidget*>(line.bar),
@@ -117,7 +122,8 @@ void JobStrip::show(Line& line, const JobList::Entry& entry) {
     connect(line.stop, &QPushButton::clicked, this, [this, id = entry.id] { m_jobs.cancel(id); });
     connect(line.pause, &QPushButton::clicked, this, [this, id = entry.id] {
       const auto& all = m_jobs.entries();
-      const auto at = std::find_if(all.begin(), all.end(), [id](const auto& e) { return e.id == id; });
+      const auto at =
+          std::find_if(all.begin(), all.end(), [id](const auto& e) { return e.id == id; });
       if (at != all.end()) m_jobs.setPaused(id, !at->paused);
     });
     line.title->setText(entry.title);
@@ -126,7 +132,8 @@ void JobStrip::show(Line& line, const JobList::Entry& entry) {
   }
   const JobProgress& p = entry.progress;
   line.bar->setRange(0, kBarSteps);
-  line.bar->setValue(p.total == 0 ? 0 : int(std::min(1.0, double(p.done) / double(p.total)) * kBarSteps));
+  line.bar->setValue(
+      p.total == 0 ? 0 : int(std::min(1.0, double(p.done) / double(p.total)) * kBarSteps));
   line.text->setText(progressText(entry));
   line.pause->setText(entry.paused ? tr("Continue") : tr("Pause"));
   line.pause->setAccessibleName(tr("%1 %2").arg(line.pause->text(), entry.title));
@@ -137,8 +144,10 @@ void JobStrip::refresh() {
   int finished = 0;
   for (const JobList::Entry& entry : m_jobs.entries()) {
     if (entry.quiet) continue;
-    if (entry.state == JobList::State::Running) running.push_back(&entry);
-    else ++finished;
+    if (entry.state == JobList::State::Running)
+      running.push_back(&entry);
+    else
+      ++finished;
   }
   while (m_shown.size() < running.size()) m_shown.push_back(makeLine());
   for (size_t i = 0; i < m_shown.size(); ++i) {

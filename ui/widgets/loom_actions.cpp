@@ -38,8 +38,8 @@ void LoomActions::step(int rungs) {
   if (!m_document.isOpen() || m_selection.isEmpty()) return;
   const CodecChoices choices = stepped(m_document, m_selection.list(), rungs);
   if (choices.empty()) return;
-  const Recipe recipe = assign(m_document.recipe(), m_document.model(), choices,
-                               rungs > 0 ? "raised" : "lowered");
+  const Recipe recipe =
+      assign(m_document.recipe(), m_document.model(), choices, rungs > 0 ? "raised" : "lowered");
   m_document.setRecipe(recipe, (rungs > 0 ? tr("raise %1") : tr("lower %1")).arg(selectionName()));
 }
 
@@ -115,7 +115,8 @@ bool LoomActions::handleKey(const QKeyEvent& event) {
 
 bool LoomActions::eventFilter(QObject* watched, QEvent* event) {
   switch (event->type()) {
-    case QEvent::KeyPress: return handleKey(*static_cast<QKeyEvent*>(event));
+    case QEvent::KeyPress:
+      return handleKey(*static_cast<QKeyEvent*>(event));
     case QEvent::Wheel: {
       auto* wheel = static_cast<QWheelEvent*>(event);
       if (!(wheel->modifiers() & Qt::ControlModifier)) return false;
@@ -134,7 +135,8 @@ bool LoomActions::eventFilter(QObject* watched, QEvent* event) {
       menu->popup(static_cast<QContextMenuEvent*>(event)->globalPos());
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What can be done to the Loom's selection, wherever the hands are: keys (+ − step, digits set bits,
-// P pins, Esc clears), Ctrl+wheel, and one context menu. Watches the widgets it is given and turns
-// every change into one undo step of the document.
+// What can be done to the Loom's selection, wherever the hands are: keys (+ − step, digits set
+// bits, P pins, Esc clears), Ctrl+wheel, and one context menu. Watches the widgets it is given and
+// turns every change into one undo step of the document.
 #pragma once
 #include <QObject>
 
@@ -24,11 +24,11 @@ class LoomActions : public QObject {
   void watch(QWidget* widget);
   void fill(QMenu& menu);
 
-  void step(int rungs);              // raise (> 0) or lower
+  void step(int rungs);  // raise (> 0) or lower
   void setCodec(const QString& name);
-  void setBits(double bits);         // nearest rung
+  void setBits(double bits);  // nearest rung
   void togglePin();
-  void reset();                      // back to the source's own type
+  void reset();  // back to the source's own type
 
  protected:
   bool eventFilter(QObject* watched, QEvent* event) override;

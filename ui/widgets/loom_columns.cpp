@@ -12,8 +12,8 @@
 namespace bitloom {
 namespace {
 
-constexpr double kSmallest = 11;  // points: nothing is smaller
-constexpr double kSideGap = 10;   // between the blocks and what stands beside them
+constexpr double kSmallest = 11;   // points: nothing is smaller
+constexpr double kSideGap = 10;    // between the blocks and what stands beside them
 constexpr double kRightRoom = 62;  // for the word at the end of a line
 
 }  // namespace

@@ -35,7 +35,7 @@ class LoomColumns {
   int m_blocks = 0;
 };
 
-QFont smallFont(const QWidget& widget);  // secondary text
+QFont smallFont(const QWidget& widget);                // secondary text
 QString columnName(const LoomGrid& grid, int column);  // "embedding", "block 17", "head"
 
 }  // namespace bitloom

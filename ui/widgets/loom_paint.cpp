@@ -44,8 +44,8 @@ void drawHatch(QPainter& painter, const QRectF& rect) {
 }
 
 QColor inkOn(const QColor& background) {
-  const double luma = 0.299 * background.redF() + 0.587 * background.greenF() +
-                      0.114 * background.blueF();
+  const double luma =
+      0.299 * background.redF() + 0.587 * background.greenF() + 0.114 * background.blueF();
   return luma > 0.5 ? QColor(Qt::black) : QColor(Qt::white);
 }
 

@@ -10,6 +10,6 @@ namespace bitloom {
 
 void drawLock(QPainter& painter, const QRectF& rect, const QColor& color);
 void drawHatch(QPainter& painter, const QRectF& rect);  // not measured
-QColor inkOn(const QColor& background);  // black or white, whichever reads better
+QColor inkOn(const QColor& background);                 // black or white, whichever reads better
 
 }  // namespace bitloom

@@ -73,8 +73,8 @@ void ParetoChart::restyle() {
   chart()->setBackgroundPen(Qt::NoPen);
   chart()->setPlotAreaBackgroundVisible(false);
   setBackgroundBrush(colors.panel);
-  for (QAbstractAxis* axis : {static_cast<QAbstractAxis*>(m_sizes),
-                              static_cast<QAbstractAxis*>(m_damages)}) {
+  for (QAbstractAxis* axis :
+       {static_cast<QAbstractAxis*>(m_sizes), static_cast<QAbstractAxis*>(m_damages)}) {
     axis->setLabelsColor(colors.faint);
     axis->setLabelsFont(smallFont(*this));
     axis->setLinePen(QPen(colors.border, 1));
@@ -175,7 +175,8 @@ void ParetoChart::drawNames(QPainter& painter, const std::vector<DamageAnchor>& 
                                   QPointF(left, below), QPointF(left, above)}) {
       const QRectF rect(corner, size);
       const auto hits = [&](const QRectF& other) { return other.intersects(rect); };
-      if (!QRectF(plot.left(), 0, viewport()->width() - plot.left(), plot.bottom()).contains(rect) ||
+      if (!QRectF(plot.left(), 0, viewport()->width() - plot.left(), plot.bottom())
+               .contains(rect) ||
           std::any_of(taken.begin(), taken.end(), hits)) {
         continue;
       }
@@ -221,8 +222,7 @@ void ParetoChart::drawForeground(QPainter* painter, const QRectF&) {
 void ParetoChart::changeEvent(QEvent* event) {
   QChartView::changeEvent(event);
   const auto type = event->type();
-  if (type == QEvent::PaletteChange || type == QEvent::StyleChange ||
-      type == QEvent::FontChange) {
+  if (type == QEvent::PaletteChange || type == QEvent::StyleChange || type == QEvent::FontChange) {
     restyle();
   }
 }
@@ -231,14 +231,18 @@ QString ParetoChart::csv() const {
   QString text = "kind,title,bytes,kld,error\n";
   const auto line = [&](const char* kind, const QString& title, uint64_t bytes, double damage,
                         double error) {
-    text += QString("%1,\"%2\",%3,%4,%5\n").arg(kind, QString(title).replace('"', "\"\""))
-                .arg(bytes).arg(damage, 0, 'g', 9).arg(error, 0, 'g', 9);
+    text += QString("%1,\"%2\",%3,%4,%5\n")
+                .arg(kind, QString(title).replace('"', "\"\""))
+                .arg(bytes)
+                .arg(damage, 0, 'g', 9)
+                .arg(error, 0, 'g', 9);
   };
   for (const ParetoPoint& p : m_points.curve) line("solved", {}, p.fileBytes, p.damage, p.error);
   for (const DamageAnchor& a : m_points.uniform) {
     line("uniform", a.title, a.fileBytes, a.value, a.error);
   }
-  for (const DamageAnchor& a : m_points.saved) line("saved", a.title, a.fileBytes, a.value, a.error);
+  for (const DamageAnchor& a : m_points.saved)
+    line("saved", a.title, a.fileBytes, a.value, a.error);
   line("plan", {}, m_plan.fileBytes, m_plan.damage, m_plan.error);
   return text;
 }

@@ -36,8 +36,8 @@ void ProbeBars::setRows(std::vector<ProbeRow> rows) {
   if (m_rows.size() > size_t(kRows)) m_rows.resize(kRows);
   QStringList spoken;
   for (const ProbeRow& row : m_rows) {
-    spoken << tr("%1: %2 to %3 percent").arg(shown(row.token), percent(row.reference),
-                                             percent(row.variant));
+    spoken << tr("%1: %2 to %3 percent")
+                  .arg(shown(row.token), percent(row.reference), percent(row.variant));
   }
   setAccessibleDescription(spoken.join("; "));
   update();

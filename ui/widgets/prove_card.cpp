@@ -28,8 +28,8 @@ QTableWidget* makeSmallTable(const QStringList& header, const char* objectName, 
   table->setTabKeyNavigation(false);
   for (int column = 0; column < header.size(); ++column) {
     const bool name = column == 0;
-    table->horizontalHeaderItem(column)->setTextAlignment(
-        (name ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
+    table->horizontalHeaderItem(column)->setTextAlignment((name ? Qt::AlignLeft : Qt::AlignRight) |
+                                                          Qt::AlignVCenter);
   }
   return table;
 }
@@ -40,8 +40,7 @@ void fitHeight(QTableWidget* table) {
                         table->rowCount() * table->verticalHeader()->defaultSectionSize() + 2);
 }
 
-ProveCard::ProveCard(Document& document, QWidget* parent)
-    : Card({}, parent), m_document(document) {
+ProveCard::ProveCard(Document& document, QWidget* parent) : Card({}, parent), m_document(document) {
   setObjectName("proveCard");
   setAccessibleName(tr("Prove the plan"));
   auto* row = new QHBoxLayout;
@@ -82,9 +81,10 @@ void ProveCard::refresh() {
   m_button->setEnabled(able && !running);
   m_button->setText(running ? tr("Proving…") : tr("Prove this plan"));
   m_note->setText(!m_document.isOpen() ? tr("Open a model first.")
-                  : !able ? m_document.inferenceProblem()
+                  : !able              ? m_document.inferenceProblem()
                           : tr("Measures %1 and its rivals of like size on text that no scan has "
-                               "seen.").arg(m_document.planLabel()));
+                               "seen.")
+                                .arg(m_document.planLabel()));
 }
 
 void ProveCard::start() {
@@ -113,10 +113,14 @@ void ProveCard::show(const ProveReport& report) {
   for (int row = 0; row < int(report.rows.size()); ++row) {
     const ProveRow& entry = report.rows[size_t(row)];
     const Evaluation& e = entry.evaluation;
-    const QStringList cells = {
-        entry.title, formatGB(entry.plan.fileBytes), formatKldError(e.kld.mean, e.kld.error),
-        formatKld(e.kldP99), formatKld(e.kldP999), formatPercent(e.sameTop.mean),
-        formatKldError(e.perplexity, e.perplexityError), entry.tied ? tr("tie") : QString()};
+    const QStringList cells = {entry.title,
+                               formatGB(entry.plan.fileBytes),
+                               formatKldError(e.kld.mean, e.kld.error),
+                               formatKld(e.kldP99),
+                               formatKld(e.kldP999),
+                               formatPercent(e.sameTop.mean),
+                               formatKldError(e.perplexity, e.perplexityError),
+                               entry.tied ? tr("tie") : QString()};
     for (int column = 0; column < cells.size(); ++column) {
       auto* item = new QTableWidgetItem(cells[column]);
       item->setTextAlignment((column == 0 ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);

@@ -75,7 +75,8 @@ Rail::Rail(QMenu* menu, QWidget* parent) : QWidget(parent), m_group(new QButtonG
   button->setShortcut(Qt::Key_F10);
   layout->addWidget(button);
   connect(button, &QAbstractButton::clicked, this, [button, menu] {
-    menu->popup(button->mapToGlobal(QPoint(button->width(), button->height() - menu->sizeHint().height())));
+    menu->popup(
+        button->mapToGlobal(QPoint(button->width(), button->height() - menu->sizeHint().height())));
   });
   connect(m_group, &QButtonGroup::idClicked, this, &Rail::placeChosen);
 }

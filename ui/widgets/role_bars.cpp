@@ -48,9 +48,9 @@ void RoleBars::paintEvent(QPaintEvent*) {
     painter.setPen(t.text);
     painter.drawText(line, Qt::AlignLeft | Qt::AlignVCenter, row.role);
     painter.setPen(t.faint);
-    painter.drawText(line, Qt::AlignRight | Qt::AlignVCenter,
-                     tr("%1 · %2").arg(formatGB(row.bytes),
-                                       formatPercent(double(row.bytes) / double(total))));
+    painter.drawText(
+        line, Qt::AlignRight | Qt::AlignVCenter,
+        tr("%1 · %2").arg(formatGB(row.bytes), formatPercent(double(row.bytes) / double(total))));
     const QRectF track(left, line.center().y() - 4, room, 8);
     painter.setPen(Qt::NoPen);
     painter.setBrush(t.track);

@@ -23,7 +23,7 @@ class ScanBar : public QWidget {
  public:
   explicit ScanBar(Document& document, QWidget* parent = nullptr);
 
-  const Metric* metric() const;          // null when there is none
+  const Metric* metric() const;  // null when there is none
   const Codec* codec() const;    // null before a model is open
   HeatLegend& legend() { return *m_legend; }
 

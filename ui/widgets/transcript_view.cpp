@@ -23,9 +23,7 @@ constexpr qreal kBubbleX = 16;
 constexpr qreal kBubbleY = 9;
 
 // KL of one token → strength of its tint: 1e-4 nats is invisible, 1 is full.
-double tint(double kld) {
-  return kld <= 1e-4 ? 0 : std::min(1.0, (std::log10(kld) + 4) / 4);
-}
+double tint(double kld) { return kld <= 1e-4 ? 0 : std::min(1.0, (std::log10(kld) + 4) / 4); }
 
 }  // namespace
 
@@ -145,8 +143,8 @@ void TranscriptView::paintEvent(QPaintEvent*) {
   painter.fillRect(viewport()->rect(), theme().panel);
   if (m_messages.empty()) {
     painter.setPen(theme().faint);
-    painter.drawText(viewport()->rect().adjusted(40, 40, -40, -40), Qt::AlignCenter | Qt::TextWordWrap,
-                     m_placeholder);
+    painter.drawText(viewport()->rect().adjusted(40, 40, -40, -40),
+                     Qt::AlignCenter | Qt::TextWordWrap, m_placeholder);
     return;
   }
   painter.translate(0, -verticalScrollBar()->value());

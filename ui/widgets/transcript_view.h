@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A conversation as one column: what the user said in a bubble on the right, answers as flowing text
-// whose tokens can be tinted by their KL and marked where two columns part. Hovering a token shows
-// the likeliest tokens of both models.
+// A conversation as one column: what the user said in a bubble on the right, answers as flowing
+// text whose tokens can be tinted by their KL and marked where two columns part. Hovering a token
+// shows the likeliest tokens of both models.
 #pragma once
 #include <QAbstractScrollArea>
 #include <QString>

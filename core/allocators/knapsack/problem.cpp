@@ -130,7 +130,8 @@ Result<uint64_t> fixedBytesOf(const Problem& problem, const Model& model,
   TRY(const Plan plan, resolve(recipeFor(problem, model, request, first, ""), model));
   TRY(const FileLayout layout, layoutOf(model, plan));
   uint64_t bytes = layout.headerBytes;
-  for (const PlacedTensor& tensor : layout.tensors) bytes += roundUp(tensor.bytes, layout.alignment);
+  for (const PlacedTensor& tensor : layout.tensors)
+    bytes += roundUp(tensor.bytes, layout.alignment);
   for (const AllocationItem& item : problem.items) bytes -= item.options.front().bytes;
   return bytes;
 }
@@ -187,8 +188,12 @@ Recipe recipeFor(const Problem& problem, const Model& model, const AllocationReq
     const AllocationItem& item = problem.items[i];
     const std::string codec(item.options[options[i]].codec->name);
     for (const size_t t : item.tensors) {
-      recipe.rules.push_back({model.tensors()[t].name, codec, "nearest", {},
-                              problem.pinned[i] ? "pinned" : why, problem.pinned[i]});
+      recipe.rules.push_back({model.tensors()[t].name,
+                              codec,
+                              "nearest",
+                              {},
+                              problem.pinned[i] ? "pinned" : why,
+                              problem.pinned[i]});
     }
   }
   for (const auto& [pattern, codec] : request.pins) {

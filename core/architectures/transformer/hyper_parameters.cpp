@@ -117,8 +117,8 @@ Result<void> readRope(const Keys& keys, HyperParameters& numbers) {
   TRY(rope.rotated, keys.count("rope.dimension_count", numbers.keyLength));
   if (rope.rotated > numbers.keyLength || rope.rotated % 2 != 0) {
     return keys.error(ErrorCode::Corrupt, "the key ", keys.name("rope.dimension_count"), " is ",
-                      rope.rotated, ", not an even number up to the head width ",
-                      numbers.keyLength, ".");
+                      rope.rotated, ", not an even number up to the head width ", numbers.keyLength,
+                      ".");
   }
   TRY(rope.base, keys.positive("rope.freq_base", 10000));
   return readScaling(keys, rope, numbers.contextLength);

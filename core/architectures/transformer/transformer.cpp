@@ -12,8 +12,8 @@
 namespace bitloom {
 namespace {
 
-constexpr std::string_view kRoles[] = {"token_embd",  "attn_q",   "attn_k", "attn_v",  "attn_output",
-                                       "ffn_gate",    "ffn_up",   "ffn_down", "output"};
+constexpr std::string_view kRoles[] = {"token_embd", "attn_q", "attn_k",   "attn_v", "attn_output",
+                                       "ffn_gate",   "ffn_up", "ffn_down", "output"};
 
 class Builder {
  public:

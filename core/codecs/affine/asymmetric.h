@@ -170,8 +170,8 @@ struct Asymmetric {
     parameters[1] = choice.minimum;
   }
 
-  static void round(const float* values, size_t, std::span<const float> parameters,
-                    uint8_t* codes, float* rounded) {
+  static void round(const float* values, size_t, std::span<const float> parameters, uint8_t* codes,
+                    float* rounded) {
     const float scale = parameters[0];
     const float minimum = parameters[1];
     const int code = clampedCode((*values - minimum) * inverseOf(scale) + 0.5f, kTop);

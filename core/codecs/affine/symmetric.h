@@ -134,8 +134,8 @@ struct Symmetric {
     parameters[0] = scale;
   }
 
-  static void round(const float* values, size_t, std::span<const float> parameters,
-                    uint8_t* codes, float* rounded) {
+  static void round(const float* values, size_t, std::span<const float> parameters, uint8_t* codes,
+                    float* rounded) {
     const float scale = parameters[0];
     const int code = clampedCode(*values * inverseOf(scale) + (float(kZero) + 0.5f), kTop);
     *codes = uint8_t(code);

@@ -16,9 +16,7 @@ constexpr size_t kRotation = 32;
 constexpr float kNorm = 0x1.6a09e6p-3f;  // 1/√32 as a float, 0x3E3504F3
 
 // −1 where the top bit of i · 0x9E3779B9 (mod 2³²) is set: a golden-ratio hash.
-constexpr float signOf(size_t i) {
-  return (uint32_t(i) * 0x9E3779B9u) >> 31 ? -1.0f : 1.0f;
-}
+constexpr float signOf(size_t i) { return (uint32_t(i) * 0x9E3779B9u) >> 31 ? -1.0f : 1.0f; }
 
 // s[i] / √32.
 struct SignTable {

@@ -11,7 +11,8 @@
 //
 // With column importances the error is not diagonal in this basis (importance.h): starting from the
 // plain encoding, coordinate descent over codes alternates with the 2×2 least-squares solution for
-// the scales; the encoding of least weighted error is kept, so it is never worse than the plain one.
+// the scales; the encoding of least weighted error is kept, so it is never worse than the plain
+// one.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -181,7 +182,8 @@ struct TwoScales {
     float first[kRotation], second[kRotation];
     importance.apply(parts[0], first);
     importance.apply(parts[1], second);
-    const float a = dot32(parts[0], first), b = dot32(parts[0], second), c = dot32(parts[1], second);
+    const float a = dot32(parts[0], first), b = dot32(parts[0], second),
+                c = dot32(parts[1], second);
     const float x = dot32(values, first), y = dot32(values, second);
     const float determinant = a * c - b * b;
     if (!(determinant > 1e-5f * a * c)) return false;
@@ -285,8 +287,8 @@ struct TwoScales {
  private:
   // 2^(k/8) for k = −8 … 8: trial scales from half to twice the root mean square.
   static constexpr float kInverseMultipliers[] = {
-      0.5f,        0.545253866f, 0.594603558f, 0.648419777f, 0.707106781f, 0.771105413f,
-      0.840896415f, 0.917004043f, 1.0f,        1.090507733f, 1.189207115f, 1.296839555f,
+      0.5f,         0.545253866f, 0.594603558f, 0.648419777f, 0.707106781f, 0.771105413f,
+      0.840896415f, 0.917004043f, 1.0f,         1.090507733f, 1.189207115f, 1.296839555f,
       1.414213562f, 1.542210825f, 1.681792831f, 1.834008086f, 2.0f};
   static constexpr int kRefinements = 4;
   static constexpr int kRounds = 3;

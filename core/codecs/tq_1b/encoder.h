@@ -118,8 +118,8 @@ struct Encoder {
   static void chooseCodes(const float* values, const Transposed& block, Choice& choice) {
     const float inverse = inverseOf(choice.scale * kUnit);
     for (size_t base = 0; base < kGroups; base += kLanes) {
-      const Ints second = tableSums<1>(block, base, inverse).score() >
-                          tableSums<0>(block, base, inverse).score();
+      const Ints second =
+          tableSums<1>(block, base, inverse).score() > tableSums<0>(block, base, inverse).score();
       for (size_t lane = 0; lane < kLanes && base + lane < kGroups; ++lane) {
         choice.bits[base + lane] = second.part[lane / 4][lane % 4] != 0;
       }
@@ -159,9 +159,9 @@ struct Encoder {
     const tq::Importance& importance;
     Choice& choice;
     size_t rotation;
-    float unit;             // of a table entry
-    float inverse;          // 1/unit
-    float reach;            // 1/curvature: a slope times this is the way to the minimum
+    float unit;     // of a table entry
+    float inverse;  // 1/unit
+    float reach;    // 1/curvature: a slope times this is the way to the minimum
     float gradient[tq::kRotation] = {};  // G·error, kept up to date
 
     Descent(const tq::Importance& importance_, Choice& choice_, size_t rotation_)
@@ -216,8 +216,8 @@ struct Encoder {
     }
   };
 
-  static float weightedError(const float* values, const tq::Importance& importance,
-                             size_t rotation, const Choice& choice, float* gradient) {
+  static float weightedError(const float* values, const tq::Importance& importance, size_t rotation,
+                             const Choice& choice, float* gradient) {
     const float unit = choice.scale * kUnit;
     float error[tq::kRotation];
     for (size_t i = 0; i < tq::kRotation; ++i) {
@@ -277,7 +277,8 @@ struct Encoder {
     const float largest = weights == nullptr ? 0 : tq::largestImportance(weights, kCount);
     if (!(largest > 0)) return plain;
     tq::Importance importances[kRotations];
-    for (size_t r = 0; r < kRotations; ++r) importances[r].set(weights + r * tq::kRotation, largest);
+    for (size_t r = 0; r < kRotations; ++r)
+      importances[r].set(weights + r * tq::kRotation, largest);
     return chooseWeighted(values, importances, plain);
   }
 

@@ -5,8 +5,8 @@
 // Layout. A row of 64·m weights is ⌊m/2⌋ blocks of 128 and, if m is odd, one half block of 64 with
 // the same fields: fp16 d | 128/g scale bits, bit j (least significant first) for weights g·j …
 // g·j + g − 1 | codes, packed per 32 weights as in packing.h, ascending in value.
-// Rotated value = d · T[bit][code] / 64; T is symmetric, so its upper half suffices. The entries are
-// signed bytes so that dot products with 8-bit activations are exact integers.
+// Rotated value = d · T[bit][code] / 64; T is symmetric, so its upper half suffices. The entries
+// are signed bytes so that dot products with 8-bit activations are exact integers.
 #pragma once
 #include <array>
 #include <cstring>
@@ -64,8 +64,8 @@ struct Format {
       for (size_t k = 0; k < kMagnitudes; ++k) values[k] = magnitude(bit, k);
     }
   };
-  static constexpr Ladder<kMagnitudes> kLadders[2] = {
-      Ladder<kMagnitudes>(Magnitudes(0).values), Ladder<kMagnitudes>(Magnitudes(1).values)};
+  static constexpr Ladder<kMagnitudes> kLadders[2] = {Ladder<kMagnitudes>(Magnitudes(0).values),
+                                                      Ladder<kMagnitudes>(Magnitudes(1).values)};
 
   static constexpr uint8_t signedCode(bool negative, size_t index) {
     return uint8_t(negative ? kMagnitudes - 1 - index : kMagnitudes + index);

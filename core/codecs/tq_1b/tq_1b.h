@@ -17,8 +17,9 @@ struct Family {
 
   static Choice choose(std::span<const float> rotated, std::span<const float> weights) {
     const float* importances = weights.empty() ? nullptr : weights.data();
-    return rotated.size() == kBlock ? Encoder<Table, kBlock>::choose(rotated.data(), importances)
-                                    : Encoder<Table, kHalfBlock>::choose(rotated.data(), importances);
+    return rotated.size() == kBlock
+               ? Encoder<Table, kBlock>::choose(rotated.data(), importances)
+               : Encoder<Table, kHalfBlock>::choose(rotated.data(), importances);
   }
 
   static void encode(std::span<const float> row, std::span<const float> weights,

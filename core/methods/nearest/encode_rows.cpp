@@ -62,8 +62,7 @@ Result<Encoded> encodeRows(const QuantizeTask& task, std::span<const float> weig
   Encoded encoded{&task.codec, task.source.rowLength(), {}};
   encoded.bytes.resize(rowBytes * task.source.rows());
   const std::span<std::byte> out(encoded.bytes);
-  TRY(const uint64_t bad,
-      forEachRow(task.source, job, [&](uint64_t r, std::span<const float> row) {
+  TRY(const uint64_t bad, forEachRow(task.source, job, [&](uint64_t r, std::span<const float> row) {
         task.codec.encode(row, weights, out.subspan(size_t(r * rowBytes), size_t(rowBytes)));
       }));
   if (bad != kAllFinite) return notFinite(task.source, bad);
