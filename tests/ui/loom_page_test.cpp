@@ -234,6 +234,8 @@ TEST_F(Loom, QuantizeWritesTheFileThatThePlanPromises) {
 }
 
 TEST_F(Loom, FitsEverythingAt1280By800WithoutCutTexts) {
+  const auto* note = page->findChild<QLabel*>("tieNoteLabel");  // comes with the chart
+  ASSERT_TRUE(QTest::qWaitFor([&] { return note->isVisible(); }, test::kPatience));
   int checked = 0;
   for (const QLabel* label : page->findChildren<QLabel*>()) {
     if (!label->isVisible() || label->wordWrap() || label->text().isEmpty()) continue;

@@ -25,6 +25,7 @@ namespace bitloom {
 namespace {
 
 constexpr int kSideWidth = 312;
+constexpr int kRoomyHeight = 660;  // of the page; a window of 800 has 700
 
 QLabel* named(QLabel* label, const char* objectName) {
   label->setObjectName(objectName);
@@ -127,6 +128,7 @@ QWidget* LoomPage::buildSide() {
   body->setContentsMargins(16, 10, 16, 12);
   body->setSpacing(6);
   m_budget = new BudgetPanel(m_document, card);
+  m_budget->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
   body->addWidget(m_budget);
   body->addWidget(makeLabel(tr("Size and damage"), "heading"));
   m_chart = new ParetoChart(card);
@@ -164,6 +166,13 @@ void LoomPage::changeEvent(QEvent* event) {
   if (event->type() == QEvent::PaletteChange && m_probeLegend) showProbe();
 }
 
+// On a low window the side card keeps what can be changed and lets notes go first.
+void LoomPage::resizeEvent(QResizeEvent* event) {
+  QWidget::resizeEvent(event);
+  m_probeLegend->setVisible(height() >= kRoomyHeight);
+  showDamage();
+}
+
 void LoomPage::notice(const QString& message, bool failure) {
   setTone(m_noticeLabel, failure ? "warn" : "");
   m_noticeLabel->setText(message);
@@ -193,7 +202,7 @@ void LoomPage::showDamage() {
     m_words->setText(m_document.isOpen() ? tr("ΔKLD: %1").arg(why) : QString());
   }
   m_words->setToolTip(tr("Uniform codecs are compared by the sum of their measured cells."));
-  m_tieNote->setVisible(known && !m_pareto.uniform.empty());
+  m_tieNote->setVisible(known && !m_pareto.uniform.empty() && height() >= kRoomyHeight);
   showProbe();
 }
 
@@ -214,7 +223,7 @@ void LoomPage::showProbe() {
                         : m_document.canInfer() ? tr("The first measurement is under way.")
                                                 : m_document.inferenceProblem());
   const QString words = m_document.probeText();
-  const int room = kSideWidth - 130;
+  const int room = kSideWidth - 138;
   m_probeText->setText(words.isEmpty() ? QString()
                                        : QString("“%1”").arg(m_probeText->fontMetrics().elidedText(
                                              words, Qt::ElideLeft, room)));

@@ -163,7 +163,7 @@ void HeatmapView::drawLabels(QPainter& painter, const LoomColumns& columns) cons
   painter.setPen(theme().faint);
   for (int row = 0; row < m_grid.rows(); ++row) {
     const QRectF rect(0, row * step, columns.gutter() - 10, step - kCellGap);
-    painter.drawText(rect, Qt::AlignRight | Qt::AlignVCenter,
+    painter.drawText(rect, Qt::AlignRight | Qt::AlignVCenter | Qt::TextDontClip,
                      QString::fromStdString(m_grid.role(row)));
   }
   painter.setFont(smallFont(*this));

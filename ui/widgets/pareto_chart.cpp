@@ -115,6 +115,7 @@ void ParetoChart::rescale() {
   }
   m_sizes->setRange(low / 1.05 / m_unit, high * 1.05 / m_unit);
   m_sizes->setLabelFormat(m_unit == 1e9 ? tr("%g GB") : tr("%g MB"));
+  m_damages->setBase(most > least * 1e3 ? 100 : 10);
   m_damages->setRange(least / 1.5, most * 1.6);
   m_sizes->setVisible(any);
   m_damages->setVisible(any);

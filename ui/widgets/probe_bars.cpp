@@ -29,7 +29,7 @@ ProbeBars::ProbeBars(QWidget* parent) : QWidget(parent) {
 }
 
 QSize ProbeBars::sizeHint() const { return {260, (fontMetrics().height() + 3) * kRows}; }
-QSize ProbeBars::minimumSizeHint() const { return {160, sizeHint().height()}; }
+QSize ProbeBars::minimumSizeHint() const { return {160, sizeHint().height() * 3 / kRows}; }
 
 void ProbeBars::setRows(std::vector<ProbeRow> rows) {
   m_rows = std::move(rows);
@@ -58,14 +58,15 @@ void ProbeBars::paintEvent(QPaintEvent*) {
     return;
   }
   const QFontMetricsF metrics(font());
-  const double step = double(height()) / kRows;
+  const size_t fitting = size_t(std::clamp(height() / (fontMetrics().height() + 2), 1, kRows));
+  const double step = double(height()) / double(fitting);
   const double nameWidth = std::min(width() * 0.27, 90.0);
   const double numberWidth = metrics.horizontalAdvance("99.9 → 99.9 %") + 4;
   const double left = nameWidth + 6;
   const double length = std::max(10.0, width() - left - numberWidth - 8);
   double most = 0.01;
   for (const ProbeRow& row : m_rows) most = std::max({most, row.reference, row.variant});
-  for (size_t i = 0; i < m_rows.size(); ++i) {
+  for (size_t i = 0; i < std::min(fitting, m_rows.size()); ++i) {
     const ProbeRow& row = m_rows[i];
     const double top = double(i) * step;
     painter.setPen(colors.text);

@@ -23,7 +23,7 @@ class ProbeBars : public QWidget {
   void setEmptyText(const QString& text);
   const std::vector<ProbeRow>& rows() const { return m_rows; }
 
-  static constexpr int kRows = 5;
+  static constexpr int kRows = 5;  // where there is room; at least 3
   QSize sizeHint() const override;
   QSize minimumSizeHint() const override;
 
