@@ -223,7 +223,7 @@ void LoomPage::showProbe() {
                         : m_document.canInfer() ? tr("The first measurement is under way.")
                                                 : m_document.inferenceProblem());
   const QString words = m_document.probeText();
-  const int room = kSideWidth - 138;
+  const int room = kSideWidth - 150;  // margins, heading and quotation marks
   m_probeText->setText(words.isEmpty() ? QString()
                                        : QString("“%1”").arg(m_probeText->fontMetrics().elidedText(
                                              words, Qt::ElideLeft, room)));
