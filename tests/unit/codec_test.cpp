@@ -393,19 +393,22 @@ TEST(Codecs, FallBackToAFormatOfSimilarSizeThatHoldsTheRow) {
   EXPECT_EQ(effective("tq4_1b2", 100), "f16");
   EXPECT_EQ(effective("tq3_1s", 33), "f16");
   EXPECT_EQ(effective("q8_0", 33), "f16");
+  EXPECT_EQ(effective("q2_k", 576), "q4_0");
+  EXPECT_EQ(effective("q3_k", 576), "q4_0");
+  EXPECT_EQ(effective("q4_k", 576), "q5_0");
+  EXPECT_EQ(effective("q5_k", 576), "q5_1");
+  EXPECT_EQ(effective("q6_k", 576), "q8_0");
+  EXPECT_EQ(effective("q6_k", 100), "f16");
 }
 
 // Bits per weight as the formats' specification lists them.
 TEST(Codecs, SizesAreThoseOfTheFormats) {
   const struct {
     const char* name;
-    uint64_t bytes;  // of 128 weights
-  } sizes[] = {{"f32", 512},    {"f16", 256},    {"bf16", 256},   {"q8_0", 136},   {"q4_0", 72},
-               {"q4_1", 80},    {"q5_0", 88},    {"q5_1", 96},    {"tq3_1s", 64},  {"tq4_1s", 80},
-               {"tq2_1b2", 42}, {"tq2_1b4", 38}, {"tq2_1b8", 36}, {"tq3_1b2", 58}, {"tq3_1b4", 54},
-               {"tq3_1b8", 52}, {"tq4_1b2", 74}, {"tq4_1b4", 70}, {"tq4_1b8", 68}};
+    uint64_t bytes;  // of 256 weights
+  } sizes[] = {{"f32", 1024}, {"f16", 512}, {"bf16", 512}, {"q8_0", 272}, {"q4_0", 144}, {"q4_1", 160}, {"q5_0", 176}, {"q5_1", 192}, {"tq3_1s", 128}, {"tq4_1s", 160}, {"tq2_1b2", 84}, {"tq2_1b4", 76}, {"tq2_1b8", 72}, {"tq3_1b2", 116}, {"tq3_1b4", 108}, {"tq3_1b8", 104}, {"tq4_1b2", 148}, {"tq4_1b4", 140}, {"tq4_1b8", 136}, {"q2_k", 84}, {"q3_k", 110}, {"q4_k", 144}, {"q5_k", 176}, {"q6_k", 210}};
   for (const auto& size : sizes) {
-    EXPECT_EQ(findCodec(size.name)->rowBytes(128), size.bytes) << size.name;
+    EXPECT_EQ(findCodec(size.name)->rowBytes(256), size.bytes) << size.name;
   }
 }
 
