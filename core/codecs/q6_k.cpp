@@ -8,7 +8,7 @@
 namespace bitloom {
 namespace {
 
-struct Format {
+struct Format : super_block::HalfScale {
   static constexpr size_t kWeights = 256;
   static constexpr size_t kPart = 16;
   static constexpr bool kSigned = true;
@@ -25,8 +25,6 @@ struct Format {
     uint16_t scale;
   };
   static_assert(sizeof(Block) == 210);
-
-  static float stored(float scale) { return super_block::storedScale(scale); }
 
   static void read(const Block& block, Choice& choice) {
     choice.scale = halfToFloat(block.scale);

@@ -61,7 +61,9 @@ double squaredError(std::span<const float> a, std::span<const float> b,
   return sum;
 }
 
-double energy(std::span<const float> row) { return squaredError(row, Floats(row.size())); }
+double energy(std::span<const float> row) {
+  return squaredError(row, Floats(row.size()));
+}
 
 bool allFinite(std::span<const float> row) {
   for (const float value : row) {
@@ -399,6 +401,9 @@ TEST(Codecs, FallBackToAFormatOfSimilarSizeThatHoldsTheRow) {
   EXPECT_EQ(effective("q5_k", 576), "q5_1");
   EXPECT_EQ(effective("q6_k", 576), "q8_0");
   EXPECT_EQ(effective("q6_k", 100), "f16");
+  EXPECT_EQ(effective("iq4_xs", 576), "iq4_nl");
+  EXPECT_EQ(effective("nvfp4", 96), "mxfp4");
+  EXPECT_EQ(effective("tq1_0", 576), "q4_0");
 }
 
 // Bits per weight as the formats' specification lists them.
@@ -406,7 +411,14 @@ TEST(Codecs, SizesAreThoseOfTheFormats) {
   const struct {
     const char* name;
     uint64_t bytes;  // of 256 weights
-  } sizes[] = {{"f32", 1024}, {"f16", 512}, {"bf16", 512}, {"q8_0", 272}, {"q4_0", 144}, {"q4_1", 160}, {"q5_0", 176}, {"q5_1", 192}, {"tq3_1s", 128}, {"tq4_1s", 160}, {"tq2_1b2", 84}, {"tq2_1b4", 76}, {"tq2_1b8", 72}, {"tq3_1b2", 116}, {"tq3_1b4", 108}, {"tq3_1b8", 104}, {"tq4_1b2", 148}, {"tq4_1b4", 140}, {"tq4_1b8", 136}, {"q2_k", 84}, {"q3_k", 110}, {"q4_k", 144}, {"q5_k", 176}, {"q6_k", 210}};
+  } sizes[] = {{"f32", 1024},    {"f16", 512},     {"bf16", 512},    {"q8_0", 272},
+               {"q4_0", 144},    {"q4_1", 160},    {"q5_0", 176},    {"q5_1", 192},
+               {"tq3_1s", 128},  {"tq4_1s", 160},  {"tq2_1b2", 84},  {"tq2_1b4", 76},
+               {"tq2_1b8", 72},  {"tq3_1b2", 116}, {"tq3_1b4", 108}, {"tq3_1b8", 104},
+               {"tq4_1b2", 148}, {"tq4_1b4", 140}, {"tq4_1b8", 136}, {"q2_k", 84},
+               {"q3_k", 110},    {"q4_k", 144},    {"q5_k", 176},    {"q6_k", 210},
+               {"iq4_nl", 144},  {"iq4_xs", 136},  {"tq1_0", 54},    {"tq2_0", 66},
+               {"q1_0", 36},     {"mxfp4", 136},   {"nvfp4", 144}};
   for (const auto& size : sizes) {
     EXPECT_EQ(findCodec(size.name)->rowBytes(256), size.bytes) << size.name;
   }

@@ -26,6 +26,15 @@ inline float storedScale(float scale) {
   return scale < 0 ? -kLeastHalf : kLeastHalf;
 }
 
+// For layouts with one fp16 d for the parts of a block.
+struct HalfScale {
+  static float stored(float scale) { return storedScale(scale); }
+};
+// For layouts whose parts hold their whole scales.
+struct UnitScale {
+  static float stored(float) { return 1; }
+};
+
 // round(value) within low … high; low for NaN.
 inline int clampedRound(float value, int low, int high) {
   return clampedCode(value - float(low) + 0.5f, high - low) + low;
@@ -67,6 +76,8 @@ struct Trials {
   float last;
   int count;
 };
+
+constexpr Trials kTernaryTrials = {0.75f, 6.0f, 24};
 
 // Where the encoder first puts the largest part's scale: a share of the largest step's. Coarse
 // steps deserve more starts than fine ones.
