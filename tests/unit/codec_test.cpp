@@ -184,7 +184,10 @@ TEST_P(CodecPromises, OneOutlierSurvives) {
     Floats row(512, 0.0f);
     row[37] = outlier;
     const Floats decoded = throughCodec(codec(), row);
-    EXPECT_LE(squaredError(decoded, row), errorBound(codec()) * energy(row)) << outlier;
+    // Magnitudes drawn from points without a zero cannot leave an outlier's neighbours at zero.
+    const bool lacksZero = codec().name.starts_with("iq") && codec().bits < 4;
+    const double bound = std::max(errorBound(codec()), lacksZero ? 0.55 : 0.0);
+    EXPECT_LE(squaredError(decoded, row), bound * energy(row)) << outlier;
   }
 }
 
@@ -402,6 +405,8 @@ TEST(Codecs, FallBackToAFormatOfSimilarSizeThatHoldsTheRow) {
   EXPECT_EQ(effective("q6_k", 576), "q8_0");
   EXPECT_EQ(effective("q6_k", 100), "f16");
   EXPECT_EQ(effective("iq4_xs", 576), "iq4_nl");
+  EXPECT_EQ(effective("iq3_xxs", 576), "iq4_nl");
+  EXPECT_EQ(effective("iq1_m", 100), "f16");
   EXPECT_EQ(effective("nvfp4", 96), "mxfp4");
   EXPECT_EQ(effective("tq1_0", 576), "q4_0");
 }
@@ -411,14 +416,15 @@ TEST(Codecs, SizesAreThoseOfTheFormats) {
   const struct {
     const char* name;
     uint64_t bytes;  // of 256 weights
-  } sizes[] = {{"f32", 1024},    {"f16", 512},     {"bf16", 512},    {"q8_0", 272},
-               {"q4_0", 144},    {"q4_1", 160},    {"q5_0", 176},    {"q5_1", 192},
-               {"tq3_1s", 128},  {"tq4_1s", 160},  {"tq2_1b2", 84},  {"tq2_1b4", 76},
-               {"tq2_1b8", 72},  {"tq3_1b2", 116}, {"tq3_1b4", 108}, {"tq3_1b8", 104},
-               {"tq4_1b2", 148}, {"tq4_1b4", 140}, {"tq4_1b8", 136}, {"q2_k", 84},
-               {"q3_k", 110},    {"q4_k", 144},    {"q5_k", 176},    {"q6_k", 210},
-               {"iq4_nl", 144},  {"iq4_xs", 136},  {"tq1_0", 54},    {"tq2_0", 66},
-               {"q1_0", 36},     {"mxfp4", 136},   {"nvfp4", 144}};
+  } sizes[] = {
+      {"f32", 1024},    {"f16", 512},     {"bf16", 512},    {"q8_0", 272},    {"q4_0", 144},
+      {"q4_1", 160},    {"q5_0", 176},    {"q5_1", 192},    {"tq3_1s", 128},  {"tq4_1s", 160},
+      {"tq2_1b2", 84},  {"tq2_1b4", 76},  {"tq2_1b8", 72},  {"tq3_1b2", 116}, {"tq3_1b4", 108},
+      {"tq3_1b8", 104}, {"tq4_1b2", 148}, {"tq4_1b4", 140}, {"tq4_1b8", 136}, {"q2_k", 84},
+      {"q3_k", 110},    {"q4_k", 144},    {"q5_k", 176},    {"q6_k", 210},    {"iq4_nl", 144},
+      {"iq4_xs", 136},  {"tq1_0", 54},    {"tq2_0", 66},    {"q1_0", 36},     {"mxfp4", 136},
+      {"nvfp4", 144},   {"iq1_s", 50},    {"iq1_m", 56},    {"iq2_xxs", 66},  {"iq2_xs", 74},
+      {"iq2_s", 82},    {"iq3_xxs", 98},  {"iq3_s", 110}};
   for (const auto& size : sizes) {
     EXPECT_EQ(findCodec(size.name)->rowBytes(256), size.bytes) << size.name;
   }

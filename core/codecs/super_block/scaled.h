@@ -211,8 +211,7 @@ struct Scaled {
 
   static Choice choose(const float* values, const float* weights) {
     Search search(values, weights);
-    Choice best;
-    best.scale = Format::stored(search.largest() / topMultiplier());
+    Choice best;  // nothing but zeros, for weights that are too small
     float least = search.assign(best);
     const auto compete = [&](float scale) {
       Choice choice;
@@ -223,11 +222,11 @@ struct Scaled {
       best = choice;
       return true;
     };
-    const bool coarse = std::fabs(best.scale) < 64 * kLeastHalf;
+    const float first = search.largest() / topMultiplier();
+    const bool coarse = std::fabs(first) < 64 * kLeastHalf;
     for (const float start : coarse ? std::span<const float>(kCoarseStarts) : Format::kStarts) {
-      const float scale = search.largest() / (topMultiplier() * start);
-      if (start != 1) compete(scale);
-      if (kSigned) compete(-scale);
+      compete(first / start);
+      if (kSigned) compete(-first / start);
     }
     for (int round = 0; round < kRefinements; ++round) {
       if (!compete(search.refit(best))) break;
