@@ -62,6 +62,10 @@ struct Codec {
   void (*decode)(std::span<const std::byte> bytes, std::span<float> row);
 
   const Grid* grid = nullptr;
+
+  // For models that were trained in this format: rounding any other one to it loses too much.
+  // Nothing offers it as a step of quality or as a stand-in; whoever asks for it gets it.
+  bool forTrained = false;
 };
 
 // One tensor's encoded rows. Sidecars are named tensors that do not fit a row (none yet).
@@ -77,5 +81,9 @@ const Codec* findCodec(std::string_view name);  // null when unknown
 // The codec itself, or the first of its chain of fallbacks that holds rows of `rowLength`.
 // f16 holds any row, so the chain always ends.
 const Codec* effectiveCodec(const Codec* requested, uint64_t rowLength);
+
+// Relative squared error on Gaussian weights without importances, measured on first use. Where two
+// codecs of one size would do, the one with the lower figure is taken. Any thread.
+double gaussianError(const Codec& codec);
 
 }  // namespace bitloom

@@ -3,7 +3,7 @@
 // used for predictions and by the solver.
 #include <algorithm>
 #include <filesystem>
-#include <iterator>
+#include <map>
 
 #include "ui/document_private.h"
 
@@ -183,37 +183,51 @@ Result<SizeRange> Document::sizeRange(const std::vector<const Codec*>& codecs) c
   return reachableSizes(*m_model, graph(), request);
 }
 
-// Among codecs of one width the ladder takes the source's own, then one that the recipe's runtime
-// knows.
+// The ladder leaves out codecs for models trained in them, unless the model is, and codecs whose
+// layout does not fit most of its weights, which would become something else. Among codecs of one
+// width it takes the source's own, then one that the recipe's runtime knows, then the one of least
+// error.
 void Document::listCodecs() {
   m_choices.clear();
+  m_ladder.clear();
+  std::map<const Codec*, uint64_t> own;  // weights by what they are stored as
   double widest = 0;
   for (const Tensor& tensor : m_model->tensors()) {
-    if (isQuantizable(tensor)) widest = std::max(widest, tensor.codec->bits);
+    if (!isQuantizable(tensor)) continue;
+    own[tensor.codec] += tensor.weights();
+    widest = std::max(widest, tensor.codec->bits);
   }
   for (const Codec* codec : codecs()) {
     if (codec->encode != nullptr && codec->bits <= std::min(widest, 16.0)) {
       m_choices.push_back(codec);
     }
   }
+  std::stable_sort(m_choices.begin(), m_choices.end(),
+                   [](const Codec* a, const Codec* b) { return a->bits < b->bits; });
   const RuntimeProfile* profile = findProfile(Recipe().profile);
-  const auto known = [profile](const Codec* codec) {
-    return profile != nullptr && profile->find(codec->name) != nullptr;
+  const auto fits = [this](const Codec* codec) {
+    uint64_t held = 0, all = 0;
+    for (const Tensor& tensor : m_model->tensors()) {
+      if (!isQuantizable(tensor)) continue;
+      all += tensor.weights();
+      if (codec->rowBytes(tensor.rowLength()) != 0) held += tensor.weights();
+    }
+    return 2 * held >= all;
   };
-  const auto own = [this](const Codec* codec) {
-    const auto tensors = m_model->tensors();
-    return std::any_of(tensors.begin(), tensors.end(), [codec](const Tensor& tensor) {
-      return isQuantizable(tensor) && tensor.codec == codec;
-    });
+  const auto isBetter = [&](const Codec* a, const Codec* b) {
+    if (own.count(a) != own.count(b)) return own.count(a) > own.count(b);
+    const bool knownA = profile != nullptr && profile->find(a->name) != nullptr;
+    const bool knownB = profile != nullptr && profile->find(b->name) != nullptr;
+    return knownA != knownB ? knownA : gaussianError(*a) < gaussianError(*b);
   };
-  std::stable_sort(m_choices.begin(), m_choices.end(), [&](const Codec* a, const Codec* b) {
-    if (a->bits != b->bits) return a->bits < b->bits;
-    if (own(a) != own(b)) return own(a);
-    return known(a) && !known(b);
-  });
-  const auto same = [](const Codec* a, const Codec* b) { return a->bits == b->bits; };
-  m_ladder.clear();
-  std::unique_copy(m_choices.begin(), m_choices.end(), std::back_inserter(m_ladder), same);
+  for (const Codec* codec : m_choices) {
+    if (own.count(codec) == 0 && (codec->forTrained || !fits(codec))) continue;
+    if (m_ladder.empty() || m_ladder.back()->bits != codec->bits) {
+      m_ladder.push_back(codec);
+    } else if (isBetter(codec, m_ladder.back())) {
+      m_ladder.back() = codec;
+    }
+  }
 }
 
 }  // namespace bitloom

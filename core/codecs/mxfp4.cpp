@@ -65,6 +65,7 @@ const Codec codec_mxfp4 = {
     .encode = MXFP4::Rows::encode,
     .decode = MXFP4::Rows::decode,
     .grid = &MXFP4::kGrid,
+    .forTrained = true,
 };
 
 }  // namespace bitloom

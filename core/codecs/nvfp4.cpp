@@ -74,6 +74,7 @@ const Codec codec_nvfp4 = {
     .encode = NVFP4::Rows::encode,
     .decode = NVFP4::Rows::decode,
     .grid = &NVFP4::kGrid,
+    .forTrained = true,
 };
 
 }  // namespace bitloom

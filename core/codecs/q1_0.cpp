@@ -38,6 +38,7 @@ const Codec codec_q1_0 = {
     .rowBytes = Q1_0::Rows::rowBytes,
     .encode = Q1_0::Rows::encode,
     .decode = Q1_0::Rows::decode,
+    .forTrained = true,
 };
 
 }  // namespace bitloom

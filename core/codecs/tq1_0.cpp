@@ -84,6 +84,7 @@ const Codec codec_tq1_0 = {
     .rowBytes = TQ1_0::Rows::rowBytes,
     .encode = TQ1_0::Rows::encode,
     .decode = TQ1_0::Rows::decode,
+    .forTrained = true,
 };
 
 }  // namespace bitloom

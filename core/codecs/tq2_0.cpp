@@ -35,6 +35,7 @@ const Codec codec_tq2_0 = {
     .rowBytes = TQ2_0::Rows::rowBytes,
     .encode = TQ2_0::Rows::encode,
     .decode = TQ2_0::Rows::decode,
+    .forTrained = true,
 };
 
 }  // namespace bitloom

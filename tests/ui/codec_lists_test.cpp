@@ -5,6 +5,8 @@
 #include <QComboBox>
 #include <iostream>
 
+#include "core/profile.h"
+#include "tests/support/tiny_model.h"
 #include "tests/ui/studio.h"
 #include "ui/main_window.h"
 #include "ui/models/plan_table.h"
@@ -70,15 +72,47 @@ TEST_F(CodecLists, OfEveryChatColumnHoldThemAll) {
   }
 }
 
+// Codecs that the steps of the faders may be: rows of the built-in model are multiples of 256.
+bool mayBeAStep(const Codec& codec) {
+  return codec.encode != nullptr && codec.bits <= 16 && !codec.forTrained &&
+         codec.rowBytes(256) != 0;
+}
+
 TEST_F(CodecLists, EveryWidthIsAStepOfTheFaders) {
+  const auto& ladder = document().ladder();
   for (const Codec* codec : codecs()) {
-    if (codec->encode == nullptr || codec->bits > 16) continue;
-    const auto& ladder = document().ladder();
+    if (!mayBeAStep(*codec)) continue;
     EXPECT_EQ(std::count_if(ladder.begin(), ladder.end(),
                             [&](const Codec* step) { return step->bits == codec->bits; }),
               1)
         << codec->name;
   }
+}
+
+TEST_F(CodecLists, StepsAreTheBestOfTheirWidthThatTheRuntimeKnows) {
+  const RuntimeProfile* profile = findProfile(Recipe().profile);
+  ASSERT_NE(profile, nullptr);
+  const auto known = [&](const Codec& codec) { return profile->find(codec.name) != nullptr; };
+  for (const Codec* step : document().ladder()) {
+    EXPECT_TRUE(mayBeAStep(*step)) << step->name;
+    for (const Codec* codec : codecs()) {
+      if (!mayBeAStep(*codec) || codec->bits != step->bits || codec->bits == 16) continue;
+      EXPECT_GE(known(*step), known(*codec)) << step->name << " instead of " << codec->name;
+      if (known(*step) != known(*codec)) continue;
+      EXPECT_LE(gaussianError(*step), gaussianError(*codec)) << step->name << " " << codec->name;
+    }
+  }
+}
+
+// Rows of 64 and 96 weights.
+TEST(CodecListsOfOtherModels, LeaveOutWhatDoesNotFitTheRowsAndKeepWhatTheSourceIs) {
+  test::Studio studio;
+  const auto path = test::writeTinyModel(studio.folder / "tiny.gguf", {.halfFloats = true});
+  ASSERT_TRUE(studio.open(QString::fromStdString(path.string())));
+  const auto& ladder = studio.document->ladder();
+  EXPECT_GE(ladder.size(), 8u);
+  for (const Codec* step : ladder) EXPECT_NE(step->rowBytes(64), 0u) << step->name;
+  EXPECT_EQ(ladder.back()->name, "f16");
 }
 
 }  // namespace

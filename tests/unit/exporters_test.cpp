@@ -70,10 +70,10 @@ TEST_F(Exporters, WriteFilesWhoseTypesTheirProfileKnows) {
 
 TEST_F(Exporters, MainlineReplacesTq3BySomethingOfNearestSizeAndSaysSo) {
   const ExportCheck result = check("gguf-mainline", uniform("tq3_1s"));
-  EXPECT_EQ(codecIn(result, "blk.0.attn_q.weight"), "mxfp4");
+  EXPECT_EQ(codecIn(result, "blk.0.attn_q.weight"), "iq4_nl");
   EXPECT_EQ(codecIn(result, "blk.0.ffn_down.weight"), "f16") << "rows of 172, kept";
   EXPECT_EQ(codecIn(result, "blk.0.attn_norm.weight"), "copied");
-  EXPECT_TRUE(contains(result.changes, "blk.0.attn_q.weight: tq3_1s → mxfp4"));
+  EXPECT_TRUE(contains(result.changes, "blk.0.attn_q.weight: tq3_1s → iq4_nl"));
   EXPECT_FALSE(contains(result.changes, "ffn_down"));
   EXPECT_TRUE(contains(result.loads, "Ollama"));
   EXPECT_TRUE(contains(result.loads, "llama-cpp-turboquant"));

@@ -2,6 +2,7 @@
 #include "core/exporters/gguf_mainline/portable.h"
 
 #include <array>
+#include <cmath>
 #include <set>
 
 namespace bitloom {
@@ -30,15 +31,19 @@ std::string titleOf(std::string_view type) {
   return std::string(codec ? codec->title : type);
 }
 
+// The codec of the profile that is nearest in size and not another class; of several, the one of
+// least error.
 const Codec* nearestIn(const RuntimeProfile& profile, const Codec& wanted, uint64_t rowLength) {
   const double bytes = double(wanted.rowBytes(rowLength));
   const Codec* nearest = nullptr;
   double least = 0;
   for (const Codec* codec : codecs()) {
     const double own = double(codec->rowBytes(rowLength));
-    if (own < kLeastShare * bytes || !profile.find(codec->name)) continue;
-    const double distance = own > bytes ? own - bytes : bytes - own;
-    if (nearest && distance >= least) continue;
+    if (own < kLeastShare * bytes || codec->forTrained || !profile.find(codec->name)) continue;
+    const double distance = std::fabs(own - bytes);
+    const bool wins = !nearest || distance < least ||
+                      (distance == least && gaussianError(*codec) < gaussianError(*nearest));
+    if (!wins) continue;
     nearest = codec;
     least = distance;
   }
