@@ -32,7 +32,9 @@ Result<Matrix> streamOf(Forward& forward, std::span<const TokenId> tokens, JobCo
 Result<ChatAnswer> answer(const Variant& variant, const Tokenizer& tokenizer,
                           std::span<const TokenId> prompt, const ChatOptions& options,
                           const TokenSink& sink, JobContext& job) {
-  TRY(Session session, Session::create(variant));
+  Variant fast = variant.copy();
+  if (variant.precision() != Precision::Exact) fast.setPrecision(Precision::Chat);
+  TRY(Session session, Session::create(fast));
   ChatAnswer result;
   result.promptTokens = static_cast<uint32_t>(prompt.size());
   result.cacheBytes = session.cacheBytes();

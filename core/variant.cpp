@@ -11,6 +11,7 @@
 
 #include "core/architecture.h"
 #include "core/base/strings.h"
+#include "core/inference/packed_weights.h"
 
 namespace bitloom {
 namespace {
@@ -44,14 +45,14 @@ void decodeParallel(const Tensor& source, const Encoded* encoded, uint64_t first
 
 }  // namespace
 
-// Entries hold either kind of value; the other pointer is null. The front of the list was used
-// last.
+// Entries hold one kind of value; the other pointers are null. The front of the list was used last.
 struct WeightCache::Entries {
   struct Entry {
     std::string key;
     uint64_t bytes;
     DecodedWeights decoded;
     EncodedTensor encoded;
+    std::shared_ptr<const PackedWeights> packed;
   };
 
   uint64_t limit = 0;
@@ -109,6 +110,7 @@ struct Variant::State {
   std::shared_ptr<const Graph> graph;
   WeightCache::Entries* cache = nullptr;
   const Calibration* calibration = nullptr;
+  Precision precision = Precision::Measure;
   std::vector<View> views;  // one for each of Model::tensors()
 
   const Tensor& source(size_t tensor) const { return model->tensors()[tensor]; }
@@ -177,7 +179,10 @@ Result<EncodedTensor> Variant::State::encoded(size_t tensor, bool keep, JobConte
   TRY(Encoded made, encode(tensor, job));
   const uint64_t bytes = made.bytes.size();
   auto shared = std::make_shared<const Encoded>(std::move(made));
-  if (keep) cache->keep({.key = name, .bytes = bytes, .decoded = nullptr, .encoded = shared});
+  if (keep) {
+    cache->keep(
+        {.key = name, .bytes = bytes, .decoded = nullptr, .encoded = shared, .packed = nullptr});
+  }
   return EncodedTensor(std::move(shared));
 }
 
@@ -217,6 +222,10 @@ void Variant::setTensor(size_t tensor, const Codec* codec, const Method* method,
   m_state->set(tensor, codec, method, options);
 }
 
+void Variant::setPrecision(Precision precision) { m_state->precision = precision; }
+
+Precision Variant::precision() const { return m_state->precision; }
+
 void Variant::setCalibration(const Calibration* calibration) { m_state->calibration = calibration; }
 
 bool Variant::isChanged(size_t tensor) const { return m_state->views[tensor].codec != nullptr; }
@@ -246,8 +255,28 @@ Result<DecodedWeights> Variant::weights(size_t tensor, JobContext& job) const {
   auto decoded = std::make_shared<std::vector<float>>(source.weights());
   decodeParallel(source, encoded.get(), 0, source.rows(), decoded->data(), job);
   const uint64_t bytes = decoded->size() * sizeof(float);
-  m_state->cache->keep({.key = key, .bytes = bytes, .decoded = decoded, .encoded = nullptr});
+  m_state->cache->keep(
+      {.key = key, .bytes = bytes, .decoded = decoded, .encoded = nullptr, .packed = nullptr});
   return DecodedWeights(std::move(decoded));
+}
+
+Result<std::shared_ptr<const PackedWeights>> Variant::packed(size_t tensor, JobContext& job) const {
+  using Packed = std::shared_ptr<const PackedWeights>;
+  const std::string key = m_state->key(tensor) + "|packed";
+  if (Packed known = m_state->cache->find(key).packed) return known;
+  TRY(m_state->readable(tensor));
+  const Tensor& source = m_state->source(tensor);
+  const uint64_t bytes = packedBytes(*codecOf(tensor), source.rows(), source.rowLength());
+  if (bytes > m_state->cache->limit) return Packed();
+  EncodedTensor encoded;
+  if (isChanged(tensor)) {
+    TRY(encoded, m_state->encoded(tensor, false, job));
+  }
+  TRY(PackedWeights made, packWeights(source, encoded.get(), job));
+  Packed packed = std::make_shared<const PackedWeights>(std::move(made));
+  m_state->cache->keep(
+      {.key = key, .bytes = bytes, .decoded = nullptr, .encoded = nullptr, .packed = packed});
+  return packed;
 }
 
 Result<void> Variant::tiles(size_t tensor, const TileVisitor& visit, JobContext& job) const {

@@ -25,6 +25,13 @@ namespace bitloom {
 // rows × rowLength floats, row-major; immutable. Held by whoever computes with it.
 using DecodedWeights = std::shared_ptr<const std::vector<float>>;
 
+struct PackedWeights;  // core/inference/packed_weights.h
+
+// How products are computed. Exact: in f32. Measure: on the processor's matrix unit where it has
+// one, operands to 16 bits of mantissa, else as Exact; for scans and proofs. Chat: weights stay
+// encoded, activations are rounded to 8 bits or to bfloat16, the fastest.
+enum class Precision { Exact, Measure, Chat };
+
 class WeightCache {
  public:
   explicit WeightCache(uint64_t byteLimit);  // 0: a third of the machine's memory
@@ -51,6 +58,10 @@ class Variant {
   // The same view on the same model and cache, to be changed on its own. Cheap.
   Variant copy() const;
 
+  // How this variant is to be computed with; Measure unless set.
+  void setPrecision(Precision precision);
+  Precision precision() const;
+
   const Model& model() const;
   std::shared_ptr<const Model> sharedModel() const;
   const Graph& graph() const;
@@ -66,6 +77,8 @@ class Variant {
 
   // The weights of one tensor as floats. Encodes first when the plan says so. Any thread.
   Result<DecodedWeights> weights(size_t tensor, JobContext& job) const;
+  // The weights as products in Chat precision take them; null when the cache has not the room.
+  Result<std::shared_ptr<const PackedWeights>> packed(size_t tensor, JobContext& job) const;
   // The same row by row: whole if the cache can hold the decoded tensor, else in tiles that are
   // decoded for this call. `visit`: (first row, rows, rows × rowLength floats), in order.
   using TileVisitor = std::function<Result<void>(uint64_t, uint64_t, const float*)>;

@@ -24,14 +24,16 @@ double secondsSince(std::chrono::steady_clock::time_point begin) {
 
 // Tokens per second of a 512-token prompt and of 32 single tokens after it.
 Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobContext& job) {
+  Variant variant = engine.variant->copy();
+  if (variant.precision() != Precision::Exact) variant.setPrecision(Precision::Chat);
   const uint32_t prompt = std::min(480u, engine.variant->graph().contextLength - 32);
   std::vector<TokenId> tokens(prompt);
   for (uint32_t i = 0; i < prompt; ++i) {
     tokens[i] = TokenId((i * 7919u) % engine.variant->graph().vocabulary);
   }
-  TRY(auto warm, Session::create(*engine.variant, {.contextLength = prompt + 32}));
+  TRY(auto warm, Session::create(variant, {.contextLength = prompt + 32}));
   TRY(warm.eval(std::span(tokens).first(8), job));
-  TRY(auto session, Session::create(*engine.variant, {.contextLength = prompt + 32}));
+  TRY(auto session, Session::create(variant, {.contextLength = prompt + 32}));
   auto begin = std::chrono::steady_clock::now();
   TRY(session.eval(tokens, job));
   rows.push_back({strCat("prefill_", prompt), prompt / secondsSince(begin), "tokens/s"});
@@ -86,7 +88,7 @@ Verb addBench(CLI::App& app, Console& console) {
   verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->capture_default_str();
   verb->add_flag("--live", args->live, "The live loop: one block dragged to TQ3_1S");
   return {verb, [&console, args]() -> Result<void> {
-            TRY(auto engine, openEngine(args->model, false));
+            TRY(auto engine, openEngine(args->model, false, console.precision()));
             std::vector<Row> rows;
             TRY(console.run<int>("Bench", JobPriority::Chat, [&](JobContext& job) -> Result<int> {
               TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, rows, job));

@@ -124,7 +124,7 @@ void Console::addOptions(CLI::App& verb) {
       ->capture_default_str();
   verb.add_option("--device", device, "Device number of the backend")->capture_default_str();
   verb.add_flag("--exact", exact,
-                "Weights decoded to f32, no 8-bit activations (always so on cpu)");
+                "All arithmetic in f32: weights decoded, no 8-bit activations, no bfloat16");
   verb.add_option("--store", storePath, "Experiment store (SQLite file)");
   verb.add_flag("--quiet", quiet, "No progress and no notes on standard error");
 }

@@ -10,6 +10,7 @@
 
 #include "core/base/job.h"
 #include "core/experiments/store.h"
+#include "core/variant.h"
 
 namespace bitloom::cli {
 
@@ -32,6 +33,8 @@ class Console {
   std::string backend = "cpu";
   int device = 0;
   std::string storePath;
+
+  Precision precision() const { return exact ? Precision::Exact : Precision::Measure; }
 
   // Refuses what this version cannot do (a backend that is not built in).
   Result<void> check() const;

@@ -2,6 +2,8 @@
 // eval, logits, chat: what a model, or a model through a recipe, does with text.
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <optional>
 
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
@@ -14,7 +16,12 @@ namespace {
 struct EvalArguments {
   std::string model, recipe, codec, reference, text;
   EvaluateOptions options;
+  std::optional<Precision> precision;  // whose price is asked for
 };
+
+// Names on the command line.
+const std::map<std::string, Precision> kPrecisions = {
+    {"exact", Precision::Exact}, {"measure", Precision::Measure}, {"chat", Precision::Chat}};
 
 std::string evalText(const Evaluation& e) {
   std::string out =
@@ -31,7 +38,7 @@ std::string evalText(const Evaluation& e) {
 }
 
 Result<void> runEval(Console& console, const EvalArguments& args) {
-  TRY(auto engine, openEngine(args.model, true));
+  TRY(auto engine, openEngine(args.model, true, console.precision()));
   TRY(auto recipe, openRecipe(args.recipe, args.codec));
   const bool changed = !recipe.rules.empty();
   TRY(auto variant, variantOf(engine, recipe));
@@ -41,8 +48,14 @@ Result<void> runEval(Console& console, const EvalArguments& args) {
   Engine other;
   const Variant* reference =
       changed ? &*engine.variant : nullptr;  // a recipe is held to its source
+  Variant exact = variant.copy();
+  if (args.precision) {
+    exact.setPrecision(Precision::Exact);
+    variant.setPrecision(*args.precision);
+    reference = &exact;
+  }
   if (!args.reference.empty()) {
-    TRY(other, openEngine(args.reference, false));
+    TRY(other, openEngine(args.reference, false, console.precision()));
     reference = &*other.variant;
   }
   if (reference && reference->graph().vocabulary != variant.graph().vocabulary) {
@@ -126,7 +139,7 @@ Json answerJson(const std::string& title, const ChatAnswer& answer) {
 }
 
 Result<void> runChat(Console& console, const ChatArguments& args) {
-  TRY(auto engine, openEngine(args.model, true));
+  TRY(auto engine, openEngine(args.model, true, console.precision()));
   TRY(auto recipe, openRecipe(args.recipe, args.codec));
   TRY(auto variant, variantOf(engine, recipe));
   const ChatTemplate chat = ChatTemplate::detect(engine.model->metadata());
@@ -143,7 +156,7 @@ Result<void> runChat(Console& console, const ChatArguments& args) {
   TRY(auto first, speak(console, variant, *engine.tokenizer, prompt, args.options, title, stream));
   answers.push_back(answerJson(title, first));
   if (!args.against.empty()) {
-    TRY(auto other, openEngine(args.against, true));
+    TRY(auto other, openEngine(args.against, true, console.precision()));
     const std::string name = other.model->path().filename().string();
     const auto otherPrompt = other.tokenizer->encode(rendered, true);
     TRY(auto second,
@@ -164,6 +177,10 @@ Verb addEval(CLI::App& app, Console& console) {
   verb->add_option("--codec", args->codec, "See the model with every 2-D weight in one codec");
   verb->add_option("--reference", args->reference,
                    "Model to compare with (default with a recipe: the source)");
+  verb->add_option("--precision", args->precision,
+                   "What this way of computing costs: compare it with the exact one")
+      ->transform(CLI::CheckedTransformer(kPrecisions))
+      ->excludes("--reference");
   verb->add_option("--text", args->text, "Text file (default: the built-in held-out text)");
   verb->add_option("--ctx", args->options.contextLength, "Tokens of a window")
       ->check(CLI::Range(2, 1 << 20))
@@ -187,7 +204,7 @@ Verb addLogits(CLI::App& app, Console& console) {
       ->required();
   return {
       verb, [&console, args]() -> Result<void> {
-        TRY(auto engine, openEngine(args->model, false));
+        TRY(auto engine, openEngine(args->model, false, Precision::Exact));
         TRY(auto recipe, openRecipe(args->recipe, ""));
         TRY(auto variant, variantOf(engine, recipe));
         TRY(auto ids, loadIds(args->tokens));

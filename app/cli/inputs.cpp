@@ -64,11 +64,12 @@ Result<std::map<std::string, std::string>> parsePins(const std::vector<std::stri
   return result;
 }
 
-Result<Engine> openEngine(const std::string& model, bool needsTokenizer) {
+Result<Engine> openEngine(const std::string& model, bool needsTokenizer, Precision precision) {
   Engine engine;
   TRY(engine.model, openModel(model));
   engine.cache = std::make_unique<WeightCache>(0);
   TRY(auto variant, Variant::create(engine.model, *engine.cache));
+  variant.setPrecision(precision);
   engine.variant = std::move(variant);
   auto tokenizer = Tokenizer::create(engine.model->metadata());
   if (tokenizer) {
@@ -83,7 +84,7 @@ Result<Engine> openEngine(const std::string& model, bool needsTokenizer) {
 Result<Variant> variantOf(const Engine& engine, const Recipe& recipe,
                           const Calibration* calibration) {
   TRY(auto plan, resolve(recipe, *engine.model));
-  TRY(auto variant, Variant::create(engine.model, *engine.cache));
+  Variant variant = engine.variant->copy();
   variant.setPlan(plan, calibration);
   return variant;
 }

@@ -42,7 +42,8 @@ struct Engine {
   std::optional<Variant> variant;
   std::optional<Tokenizer> tokenizer;
 };
-Result<Engine> openEngine(const std::string& model, bool needsTokenizer);
+// `precision` is the variant's, and that of all made from it by variantOf.
+Result<Engine> openEngine(const std::string& model, bool needsTokenizer, Precision precision);
 Result<Variant> variantOf(const Engine& engine, const Recipe& recipe,
                           const Calibration* calibration = nullptr);
 

@@ -35,7 +35,7 @@ Verb addCalibrate(CLI::App& app, Console& console) {
   verb->add_option("-o,--output", args->output, "GGUF file to write; llama.cpp reads it too")
       ->required();
   return {verb, [&console, args]() -> Result<void> {
-            TRY(auto engine, openEngine(args->model, true));
+            TRY(auto engine, openEngine(args->model, true, console.precision()));
             TRY(auto text, openText(args->text, BuiltinText::Calibration));
             args->options.dataset = text.name;
             TRY(auto calibration,
@@ -83,7 +83,7 @@ Verb addScan(CLI::App& app, Console& console) {
                                "\"; `bitloom-cli list metrics` names them.");
             }
             TRY(auto codecList, parseCodecs(args->codecs));
-            TRY(auto engine, openEngine(args->model, metric->needsText));
+            TRY(auto engine, openEngine(args->model, metric->needsText, console.precision()));
             TRY(auto text, openText(args->text, BuiltinText::Calibration));
             TRY(auto store, console.openStore());
             const ScanRequest request{.metric = metric,

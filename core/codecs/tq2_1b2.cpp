@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TQ2_1B2, 42 bytes for 128 weights: 2-bit codes of rotated weights, one scale bit per 2.
 #include "core/codecs/tq_1b/tq_1b.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
-struct Table {
+struct Table : levels::OneBit<2, 2> {
   static constexpr int kBits = 2;
   static constexpr size_t kGroup = 2;
-  static constexpr uint8_t kLevels[2][2] = {{35, 127}, {19, 71}};
 };
 
 }  // namespace

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TQ2_1B8, 36 bytes for 128 weights: 2-bit codes of rotated weights, one scale bit per 8.
 #include "core/codecs/tq_1b/tq_1b.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
-struct Table {
+struct Table : levels::OneBit<2, 8> {
   static constexpr int kBits = 2;
   static constexpr size_t kGroup = 8;
-  static constexpr uint8_t kLevels[2][2] = {{36, 127}, {23, 81}};
 };
 
 }  // namespace

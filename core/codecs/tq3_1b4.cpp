@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TQ3_1B4, 54 bytes for 128 weights: 3-bit codes of rotated weights, one scale bit per 4.
 #include "core/codecs/tq_1b/tq_1b.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
-struct Table {
+struct Table : levels::OneBit<3, 4> {
   static constexpr int kBits = 3;
   static constexpr size_t kGroup = 4;
-  static constexpr uint8_t kLevels[2][4] = {{13, 41, 75, 127}, {10, 30, 55, 94}};
 };
 
 }  // namespace

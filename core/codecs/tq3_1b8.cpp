@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TQ3_1B8, 52 bytes for 128 weights: 3-bit codes of rotated weights, one scale bit per 8.
 #include "core/codecs/tq_1b/tq_1b.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
-struct Table {
+struct Table : levels::OneBit<3, 8> {
   static constexpr int kBits = 3;
   static constexpr size_t kGroup = 8;
-  static constexpr uint8_t kLevels[2][4] = {{14, 43, 77, 127}, {10, 31, 56, 93}};
 };
 
 }  // namespace

@@ -4,14 +4,14 @@
 // the llama.cpp forks that run it; the table is near the optimum for a normal distribution.
 #include "core/codecs/tq/packing.h"
 #include "core/codecs/tq/two_scales.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
 struct Table {
   static constexpr size_t kLevels = 8;
-  static constexpr float kCentroids[kLevels] = {-1.996684f, -1.291398f, -0.740341f, -0.247508f,
-                                                0.230106f,  0.725222f,  1.277503f,  1.988943f};
+  static constexpr auto& kCentroids = levels::kTq3;
   using Bytes = tq::PackedCodes<3>;
 };
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TQ4_1B2, 74 bytes for 128 weights: 4-bit codes of rotated weights, one scale bit per 2.
 #include "core/codecs/tq_1b/tq_1b.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
-struct Table {
+struct Table : levels::OneBit<4, 2> {
   static constexpr int kBits = 4;
   static constexpr size_t kGroup = 2;
-  static constexpr uint8_t kLevels[2][8] = {{5, 17, 31, 48, 61, 78, 101, 127},
-                                            {4, 12, 21, 33, 42, 54, 70, 88}};
 };
 
 }  // namespace

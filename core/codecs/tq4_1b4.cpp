@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TQ4_1B4, 70 bytes for 128 weights: 4-bit codes of rotated weights, one scale bit per 4.
 #include "core/codecs/tq_1b/tq_1b.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
-struct Table {
+struct Table : levels::OneBit<4, 4> {
   static constexpr int kBits = 4;
   static constexpr size_t kGroup = 4;
-  static constexpr uint8_t kLevels[2][8] = {{6, 18, 32, 46, 60, 78, 101, 127},
-                                            {4, 13, 22, 32, 42, 54, 70, 88}};
 };
 
 }  // namespace

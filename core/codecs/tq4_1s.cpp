@@ -4,16 +4,14 @@
 // the llama.cpp fork that runs it; the table is optimal for a normal distribution.
 #include "core/codecs/tq/packing.h"
 #include "core/codecs/tq/two_scales.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom {
 namespace {
 
 struct Table {
   static constexpr size_t kLevels = 16;
-  static constexpr float kCentroids[kLevels] = {-2.732590f, -2.069017f, -1.618046f, -1.256231f,
-                                                -0.942340f, -0.656759f, -0.388048f, -0.128395f,
-                                                0.128395f,  0.388048f,  0.656759f,  0.942340f,
-                                                1.256231f,  1.618046f,  2.069017f,  2.732590f};
+  static constexpr auto& kCentroids = levels::kTq4;
   using Bytes = tq::PackedCodes<4>;
 };
 

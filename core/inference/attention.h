@@ -19,6 +19,6 @@ struct AttentionInputs {
 // Appends keys and values to the segments' caches (without committing their size) and fills
 // `output`, tokens × heads·valueWidth.
 Result<void> attend(const Op& op, const AttentionInputs& inputs, std::span<const Segment> segments,
-                    Matrix& output, JobContext& job);
+                    Precision precision, Matrix& output, JobContext& job);
 
 }  // namespace bitloom

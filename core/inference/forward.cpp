@@ -26,6 +26,8 @@ struct Pass {
   const LinearTap& tap;
   JobContext& job;
   std::vector<Matrix> values;  // by point; empty while the point holds nothing
+  LinearInput forms;           // of the point `formsOf`
+  int formsOf = kNone;
 };
 
 // Runs body(row) over all rows of a matrix of `columns` columns.
@@ -79,6 +81,7 @@ Matrix& Forward::State::value(int point, Pass& pass) {
 // The output's matrix; its buffer is taken from those that earlier ops have done with. What it
 // holds is undefined unless the op works in place.
 Matrix& Forward::State::output(const Op& op, Pass& pass) {
+  if (op.output == pass.formsOf) pass.formsOf = kNone;
   Matrix& out = value(op.output, pass);
   if (op.output == graph.stream || out.cols != 0) return out;
   out.rows = pass.stream->rows;
@@ -132,7 +135,7 @@ Result<void> Forward::State::runOp(const Op& op, Pass& pass) {
     case OpKind::Attention: {
       const AttentionInputs inputs{value(op.input, pass), value(op.input2, pass),
                                    value(op.input3, pass)};
-      return attend(op, inputs, pass.segments, output(op, pass), pass.job);
+      return attend(op, inputs, pass.segments, variant.precision(), output(op, pass), pass.job);
     }
     default:
       break;
@@ -188,9 +191,19 @@ Result<void> Forward::State::linear(const Op& op, Pass& pass) {
     TRY(bias, variant.weights(static_cast<size_t>(op.bias), pass.job));
   }
   Matrix& out = output(op, pass);
+  if (pass.formsOf != op.input) {
+    pass.forms.reset();
+    pass.formsOf = op.input;
+  }
+  const float* added = bias ? bias->data() : nullptr;
+  if (variant.precision() == Precision::Chat) {
+    TRY(const std::shared_ptr<const PackedWeights> packed, variant.packed(weight, pass.job));
+    if (packed) return multiply(in, pass.forms, *packed, added, out, pass.job);
+  }
+  const bool exact = variant.precision() == Precision::Exact;
   const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) {
-    const LinearTile tile{weights, first, rows, bias ? bias->data() : nullptr};
-    return multiply(in, tile, out, pass.job);
+    const LinearTile tile{weights, first, rows, added};
+    return multiply(in, pass.forms, tile, exact, out, pass.job);
   };
   return variant.tiles(weight, visit, pass.job);
 }

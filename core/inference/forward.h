@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The interpreter of a Graph on the CPU, in f32 ("exact": weights decoded, no 8-bit activations).
+// The interpreter of a Graph on the CPU, in the variant's precision (core/variant.h).
 // Sequences are laid end to end in one matrix, so that every linear op is one product; attention
 // keeps them apart. Work can start at any block border from kept states: the live loop and scans
 // recompute only what a change can reach.

@@ -67,6 +67,14 @@ void KvCache::write(int block, uint32_t position, uint32_t count, const float* k
   }
 }
 
+const uint16_t* KvCache::keyHalves(int block) const {
+  return m_format == KvFormat::F16 ? m_layers.at(size_t(block)).keys16.data() : nullptr;
+}
+
+const uint16_t* KvCache::valueHalves(int block) const {
+  return m_format == KvFormat::F16 ? m_layers.at(size_t(block)).values16.data() : nullptr;
+}
+
 void KvCache::read(int block, uint32_t count, std::vector<float>& keys,
                    std::vector<float>& values) const {
   CHECK(count <= m_capacity);

@@ -16,6 +16,7 @@ class KvCache {
  public:
   KvCache(const Graph& graph, uint32_t capacity, KvFormat format);
 
+  KvFormat format() const { return m_format; }
   uint32_t capacity() const { return m_capacity; }
   uint32_t size() const { return m_size; }                  // positions that every block has
   void setSize(uint32_t positions) { m_size = positions; }  // truncates, or commits appended ones
@@ -24,6 +25,9 @@ class KvCache {
 
   // Writes `count` positions of block `block` starting at `position`.
   void write(int block, uint32_t position, uint32_t count, const float* keys, const float* values);
+  // Rows of block `block` as stored; null when the format is not F16.
+  const uint16_t* keyHalves(int block) const;
+  const uint16_t* valueHalves(int block) const;
   // Positions [0, count) of block `block` as floats.
   void read(int block, uint32_t count, std::vector<float>& keys, std::vector<float>& values) const;
 

@@ -12,22 +12,47 @@ namespace {
 // two looks at the job.
 constexpr size_t kTaskWork = size_t{1} << 18;
 constexpr size_t kSliceWork = size_t{1} << 30;
-constexpr size_t kTaskRows = 512;  // of the input: packing a weight is paid once for so many
+constexpr size_t kTaskRows = 512;   // of the input: packing a weight is paid once for so many
+constexpr size_t kTileTokens = 24;  // from so many rows on, tiles beat rounded activations
+constexpr size_t kFormValues = size_t{1} << 14;  // of one task that prepares an input
 
-}  // namespace
+// Buffers of a thread, kept for its life: a product is over before a fresh one would be zeroed.
+uint8_t* threadScratch(size_t bytes) {
+  static thread_local std::vector<uint8_t> scratch;
+  if (scratch.size() < bytes) scratch.resize(bytes);
+  return scratch.data();
+}
 
-Result<void> multiply(const Matrix& input, const LinearTile& tile, Matrix& output,
-                      JobContext& job) {
+// Runs task(0) … task(count − 1), each of `work` multiply-adds, in parallel and in slices between
+// which the job is asked.
+template <typename Task>
+Result<void> runTasks(size_t count, size_t work, JobContext& job, const Task& task) {
+  const size_t slice = std::max<size_t>(1, kSliceWork / std::max<size_t>(1, work));
+  const size_t grain = std::max<size_t>(1, kTaskWork / std::max<size_t>(1, work));
+  for (size_t first = 0; first < count; first += slice) {
+    TRY(job.checkpoint());
+    job.parallelFor(std::min(slice, count - first), grain, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) task(first + i);
+    });
+  }
+  return {};
+}
+
+void addBias(const float* bias, float* out, size_t stride, size_t rows, size_t columns) {
+  if (bias == nullptr) return;
+  for (size_t i = 0; i < rows; ++i) {
+    cpuKernels().add(out + i * stride, out + i * stride, bias, columns);
+  }
+}
+
+Result<void> multiplyExactly(const Matrix& input, const LinearTile& tile, Matrix& output,
+                             JobContext& job) {
   const CpuKernels& kernels = cpuKernels();
   const size_t taskRows = std::min(input.rows, kTaskRows);
-  const size_t panelWork = taskRows * input.cols * kernels.gemmColumns;
-  const size_t panels = std::max<size_t>(1, kTaskWork / std::max<size_t>(1, panelWork));
-  const size_t columns = panels * kernels.gemmColumns;
+  const size_t columns = kernels.gemmColumns;
   const size_t across = (tile.rows + columns - 1) / columns;
   const size_t down = taskRows == 0 ? 0 : (input.rows + taskRows - 1) / taskRows;
-  const size_t slice = std::max<size_t>(1, kSliceWork / std::max<size_t>(1, panels * panelWork));
-
-  const auto runTask = [&](size_t task) {
+  return runTasks(across * down, taskRows * input.cols * columns, job, [&](size_t task) {
     const size_t row = task / across * taskRows;
     const size_t column = task % across * columns;
     const GemmArguments product{.a = input.row(row),
@@ -40,19 +65,170 @@ Result<void> multiply(const Matrix& input, const LinearTile& tile, Matrix& outpu
                                 .n = std::min(columns, tile.rows - column),
                                 .k = input.cols};
     kernels.gemm(product);
-    if (tile.bias == nullptr) return;
-    for (size_t i = 0; i < product.m; ++i) {
-      float* c = product.c + i * product.cStride;
-      kernels.add(c, c, tile.bias + tile.firstRow + column, product.n);
-    }
-  };
-  for (size_t first = 0; first < across * down; first += slice) {
-    TRY(job.checkpoint());
-    job.parallelFor(std::min(slice, across * down - first), 1, [&](size_t begin, size_t end) {
-      for (size_t task = begin; task < end; ++task) runTask(first + task);
-    });
+    const float* bias = tile.bias == nullptr ? nullptr : tile.bias + tile.firstRow + column;
+    addBias(bias, product.c, product.cStride, product.m, product.n);
+  });
+}
+
+}  // namespace
+
+void LinearInput::reset() {
+  for (Form& form : m_forms) {
+    form.parts = 0;
+    form.isRotated = form.isRounded = false;
   }
-  return {};
+}
+
+const float* LinearInput::floats(const Matrix& input, bool rotated, JobContext& job) {
+  if (!rotated) return input.values.data();
+  Form& form = m_forms[1];
+  if (!form.isRotated) {
+    form.rotated.resize(input.values.size());
+    const size_t grain = std::max<size_t>(1, kFormValues / input.cols);
+    job.parallelFor(input.rows, grain, [&](size_t begin, size_t end) {
+      float* to = form.rotated.data() + begin * input.cols;
+      std::copy_n(input.row(begin), (end - begin) * input.cols, to);
+      cpuKernels().rotateActivations(to, (end - begin) * input.cols);
+    });
+    form.isRotated = true;
+  }
+  return form.rotated.data();
+}
+
+RoundedActivations LinearInput::rounded(const Matrix& input, bool rotated, JobContext& job) {
+  const float* from = floats(input, rotated, job);
+  Form& form = m_forms[rotated];
+  if (!form.isRounded) {
+    form.codes.resize(input.values.size());
+    form.scales.resize(input.values.size() / kPanelStep);
+    form.sums.resize(input.values.size() / kPanelSums);
+    const size_t grain = std::max<size_t>(1, kFormValues / input.cols);
+    job.parallelFor(input.rows, grain, [&](size_t begin, size_t end) {
+      const size_t at = begin * input.cols;
+      cpuKernels().roundActivations(from + at, (end - begin) * input.cols, &form.codes[at],
+                                    &form.scales[at / kPanelStep], &form.sums[at / kPanelSums]);
+    });
+    form.isRounded = true;
+  }
+  return {.codes = form.codes.data(), .scales = form.scales.data(), .sums = form.sums.data()};
+}
+
+const uint8_t* LinearInput::strips(const Matrix& input, bool rotated, size_t parts,
+                                   JobContext& job) {
+  const float* from = floats(input, rotated, job);
+  Form& form = m_forms[rotated];
+  if (form.parts != parts) {
+    const TileKernels& tiles = *cpuKernels().tiles;
+    form.strips.resize(tiles.inputBytes(input.rows, input.cols, parts));
+    const size_t stripBytes = tiles.inputBytes(tiles.rows, input.cols, parts);
+    job.parallelFor((input.rows + tiles.rows - 1) / tiles.rows, 1, [&](size_t begin, size_t end) {
+      const size_t row = begin * tiles.rows;
+      tiles.prepare({.strips = form.strips.data() + begin * stripBytes,
+                     .a = from + row * input.cols,
+                     .aStride = input.cols,
+                     .rows = std::min(input.rows, end * tiles.rows) - row,
+                     .k = input.cols,
+                     .parts = parts});
+    });
+    form.parts = parts;
+  }
+  return form.strips.data();
+}
+
+Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile, bool exact,
+                      Matrix& output, JobContext& job) {
+  const TileKernels* tiles = cpuKernels().tiles;
+  if (exact || tiles == nullptr) return multiplyExactly(input, tile, output, job);
+  constexpr size_t kParts = 2;
+  const uint8_t* strips = forms.strips(input, false, kParts, job);
+  const size_t columns = tiles->columns;
+  const size_t scratchBytes = tiles->inputBytes(columns, input.cols, kParts);
+  const size_t tasks = (tile.rows + columns - 1) / columns;
+  return runTasks(tasks, input.rows * input.cols * columns, job, [&](size_t task) {
+    const size_t column = task * columns;
+    const TileProduct product{.strips = strips,
+                              .rows = input.rows,
+                              .b = tile.weights + column * input.cols,
+                              .bStride = input.cols,
+                              .c = output.values.data() + tile.firstRow + column,
+                              .cStride = output.cols,
+                              .n = std::min(columns, tile.rows - column),
+                              .k = input.cols,
+                              .parts = kParts,
+                              .scratch = threadScratch(scratchBytes)};
+    tiles->multiply(product);
+    const float* bias = tile.bias == nullptr ? nullptr : tile.bias + tile.firstRow + column;
+    addBias(bias, product.c, product.cStride, product.rows, product.n);
+  });
+}
+
+namespace {
+
+// Two panels at a time, expanded to the right tiles of one part.
+Result<void> multiplyOnTiles(const Matrix& input, LinearInput& forms, const PackedWeights& weights,
+                             const float* bias, Matrix& output, JobContext& job) {
+  const TileKernels& tiles = *cpuKernels().tiles;
+  const uint8_t* strips = forms.strips(input, weights.panel->rotated, 1, job);
+  const size_t columns = tiles.columns;
+  const size_t scratchBytes = tiles.inputBytes(columns, input.cols, 1);
+  const size_t stepBytes = tiles.inputBytes(tiles.rows, 1, 1);
+  const size_t tasks = (weights.rows + columns - 1) / columns;
+  return runTasks(tasks, input.rows * input.cols * columns, job, [&](size_t task) {
+    const size_t column = task * columns;
+    uint8_t* scratch = threadScratch(scratchBytes);
+    for (size_t i = 0; i < columns / kPanelRows; ++i) {
+      const size_t panel = std::min(column / kPanelRows + i, weights.panels() - 1);
+      weights.panel->expand(weights.at(panel), input.cols, scratch + i * stepBytes);
+    }
+    const TileProduct product{.strips = strips,
+                              .rows = input.rows,
+                              .b = nullptr,
+                              .bStride = 0,
+                              .c = output.values.data() + column,
+                              .cStride = output.cols,
+                              .n = std::min<size_t>(columns, weights.rows - column),
+                              .k = input.cols,
+                              .parts = 1,
+                              .scratch = scratch};
+    tiles.multiply(product);
+    addBias(bias == nullptr ? nullptr : bias + column, product.c, product.cStride, product.rows,
+            product.n);
+  });
+}
+
+}  // namespace
+
+Result<void> multiply(const Matrix& input, LinearInput& forms, const PackedWeights& weights,
+                      const float* bias, Matrix& output, JobContext& job) {
+  const PanelCodec& panel = *weights.panel;
+  if (cpuKernels().tiles != nullptr && input.rows >= kTileTokens) {
+    return multiplyOnTiles(input, forms, weights, bias, output, job);
+  }
+  PanelProduct product{.panels = nullptr,
+                       .panelCount = 1,
+                       .input = {},
+                       .activations = nullptr,
+                       .tokens = input.rows,
+                       .k = input.cols,
+                       .out = nullptr,
+                       .outStride = output.cols,
+                       .rows = 0};
+  if (panel.integer) {
+    product.input = forms.rounded(input, panel.rotated, job);
+  } else {
+    product.activations = forms.floats(input, panel.rotated, job);
+  }
+  const size_t work = input.rows * input.cols * kPanelRows;
+  return runTasks(weights.panels(), work, job, [&](size_t task) {
+    const size_t column = task * kPanelRows;
+    PanelProduct part = product;
+    part.panels = weights.at(task);
+    part.out = output.values.data() + column;
+    part.rows = std::min<size_t>(kPanelRows, weights.rows - column);
+    panel.multiply(part);
+    addBias(bias == nullptr ? nullptr : bias + column, part.out, part.outStride, part.tokens,
+            part.rows);
+  });
 }
 
 }  // namespace bitloom

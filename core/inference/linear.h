@@ -2,8 +2,11 @@
 // One linear op: output = input · weightᵀ + bias, in parallel over parts of the output. The parts'
 // sizes have no influence on the result (kernels/cpu/kernels.h).
 #pragma once
+#include <vector>
+
 #include "core/base/job.h"
 #include "core/inference/forward.h"
+#include "core/inference/packed_weights.h"
 
 namespace bitloom {
 
@@ -14,7 +17,38 @@ struct LinearTile {
   const float* bias;  // of the whole output, or null
 };
 
-// Fills columns [firstRow, firstRow + rows) of `output`. Cancel is noticed within some 20 ms.
-Result<void> multiply(const Matrix& input, const LinearTile& tile, Matrix& output, JobContext& job);
+// One input in the forms that products take. Ops that read the same point (q, k and v; gate and up)
+// share them; whoever changes the input calls reset.
+class LinearInput {
+ public:
+  void reset();
+
+  // Each is made on first use and kept. `rotated`: R·row (kernels/cpu/panels.h).
+  const float* floats(const Matrix& input, bool rotated, JobContext& job);
+  RoundedActivations rounded(const Matrix& input, bool rotated, JobContext& job);
+  const uint8_t* strips(const Matrix& input, bool rotated, size_t parts, JobContext& job);
+
+ private:
+  struct Form {
+    std::vector<float> rotated;
+    std::vector<int8_t> codes;
+    std::vector<float> scales;
+    std::vector<int32_t> sums;
+    std::vector<uint8_t> strips;
+    size_t parts = 0;  // of the strips; 0: none yet
+    bool isRotated = false;
+    bool isRounded = false;
+  };
+  Form m_forms[2];  // as it is, rotated
+};
+
+// Fills columns [firstRow, firstRow + rows) of `output`; cancel is noticed within some 20 ms. In
+// f32 when exact, else on the matrix unit where there is one.
+Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile, bool exact,
+                      Matrix& output, JobContext& job);
+
+// The whole output, from weights that stay encoded. `bias` may be null.
+Result<void> multiply(const Matrix& input, LinearInput& forms, const PackedWeights& weights,
+                      const float* bias, Matrix& output, JobContext& job);
 
 }  // namespace bitloom

@@ -33,3 +33,46 @@ void attention(const AttentionArguments& task) {
                             .k = positions};
   product<false>(mixed);
 }
+
+// Σ a·b, b as halves; the lanes are added at the end.
+inline float dotHalves(const float* a, const uint16_t* b, size_t count) {
+  Floats sum = {};
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) sum += load(a + i) * halfLanes(b + i);
+  if (i < count) sum += loadPart(a + i, count - i) * halfLanesPart(b + i, count - i);
+  return sumLanes(sum);
+}
+
+// out ← Σ over positions of score · value, for columns [first, first + kLanes) of one head.
+inline Floats mixedValues(const OneTokenAttention& task, size_t head, size_t first) {
+  const float* scores = task.scores + head * task.positions;
+  const uint16_t* value = task.values + first;
+  const size_t count = task.valueWidth - first;
+  Floats sums[2] = {};
+  for (size_t position = 0; position < task.positions; ++position, value += task.valueStride) {
+    const Floats lanes = count < kLanes ? halfLanesPart(value, count) : halfLanes(value);
+    sums[position % 2] += lanes * scores[position];
+  }
+  return sums[0] + sums[1];
+}
+
+void attendOne(const OneTokenAttention& task) {
+  for (size_t head = 0; head < task.heads; ++head) {
+    float* scores = task.scores + head * task.positions;
+    for (size_t position = 0; position < task.positions; ++position) {
+      scores[position] = task.scale * dotHalves(task.queries + head * task.headWidth,
+                                                task.keys + position * task.keyStride,
+                                                task.headWidth);
+    }
+    softmax(scores, task.positions);
+    float* out = task.out + head * task.valueWidth;
+    for (size_t i = 0; i < task.valueWidth; i += kLanes) {
+      const Floats mixed = mixedValues(task, head, i);
+      if (task.valueWidth - i < kLanes) {
+        storePart(out + i, mixed, task.valueWidth - i);
+      } else {
+        store(out + i, mixed);
+      }
+    }
+  }
+}

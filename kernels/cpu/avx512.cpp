@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// AVX-512 F, BW, VL, DQ. Empty when the compiler was not asked for them.
+// AVX-512 F, BW, VL, DQ, VNNI. Empty when the compiler was not asked for them.
+#include "kernels/base/levels.h"
 #include "kernels/cpu/kernels.h"
 
-#ifdef __AVX512F__
+#ifdef __AVX512VNNI__
 #include <immintrin.h>
 
 namespace bitloom {
@@ -13,6 +14,7 @@ constexpr size_t kLanes = 16;
 constexpr size_t kVectors = 3;
 constexpr size_t kTileRows = 8;  // 24 sums, 3 parts of b and one of a of 32 registers
 
+#define BITLOOM_WIDE "kernels/cpu/wide_avx512.inl"
 #include "kernels/cpu/all.inl"
 
 }  // namespace

@@ -1,6 +1,29 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Rows of IEEE half precision, with the processor's conversion where the target has one.
 
+inline Floats halfLanes(const uint16_t* in) {
+#ifdef __AVX512F__
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in)));
+#elif defined(__F16C__)
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in)));
+#else
+  Floats lanes;
+  for (size_t i = 0; i < kLanes; ++i) {
+    _Float16 half;
+    __builtin_memcpy(&half, in + i, sizeof half);
+    lanes[i] = static_cast<float>(half);
+  }
+  return lanes;
+#endif
+}
+
+// The first `count` < kLanes; the other lanes are zero.
+inline Floats halfLanesPart(const uint16_t* in, size_t count) {
+  uint16_t lanes[kLanes] = {};
+  __builtin_memcpy(lanes, in, count * sizeof(uint16_t));
+  return halfLanes(lanes);
+}
+
 void f16ToF32(float* out, const uint16_t* in, size_t count) {
   size_t i = 0;
 #ifdef __F16C__

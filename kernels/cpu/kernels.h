@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Arithmetic of inference in f32, once for each instruction set. `cpuKernels()` chooses the best
-// table that the processor runs; BITLOOM_CPU=scalar|avx2|avx512 asks for another one (a table that
-// the processor lacks is not taken). Kernels own nothing, start no threads, cannot fail: callers
-// check sizes and cut the work. Any thread.
+// table that the processor runs; BITLOOM_CPU=scalar|avx2|avx512|amx asks for another one (a table
+// that the processor lacks is not taken). Kernels own nothing, start no threads, cannot fail:
+// callers check sizes and cut the work. Any thread.
 //
 // Matrices are row-major; a stride counts floats from one row to the next. Pointers need no
 // alignment. Outputs do not overlap inputs unless a comment allows it.
@@ -13,6 +13,8 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+
+#include "kernels/cpu/panels.h"
 
 namespace bitloom {
 
@@ -49,6 +51,22 @@ struct AttentionArguments {
   float* scratch;  // count × (firstPosition + count) floats
 };
 
+// The heads of one token that share keys and values, over these as halves.
+struct OneTokenAttention {
+  const float* queries;  // heads × headWidth, end to end
+  size_t heads;
+  const uint16_t* keys;  // positions × headWidth
+  size_t keyStride;      // halves
+  const uint16_t* values;
+  size_t valueStride;
+  size_t positions;
+  size_t headWidth;
+  size_t valueWidth;
+  float scale;
+  float* out;     // heads × valueWidth
+  float* scores;  // heads × positions
+};
+
 // Heads of one token to be rotated in place. `cosines` and `sines` hold one value for each pair;
 // pairs are (2i, 2i+1) or (i, i + pairs). Values from 2·pairs on are left as they are.
 struct RopeArguments {
@@ -74,12 +92,86 @@ struct DivergenceArguments {
   float shift;
 };
 
+// Left side of products on tiles, in the tiles' own form: strips of `TileKernels::rows` rows. With
+// one part a value is rounded to bfloat16 (relative error 2⁻⁹), with two to their sum (2⁻¹⁷).
+struct TileInput {
+  uint8_t* strips;  // inputBytes(rows, k, parts)
+  const float* a;
+  size_t aStride;
+  size_t rows;
+  size_t k;
+  size_t parts;  // 1 or 2
+};
+
+// c[rows × n] = a · b[n × k]ᵀ.
+struct TileProduct {
+  const uint8_t* strips;
+  size_t rows;
+  const float* b;  // or null: `scratch` holds the right tiles of n ≤ `columns` already
+  size_t bStride;
+  float* c;  // overwritten
+  size_t cStride;
+  size_t n;
+  size_t k;
+  size_t parts;
+  uint8_t* scratch;  // inputBytes(columns, k, parts)
+};
+
+// Keys and values that one head of a sequence reads, and their tiles.
+struct TileContext {
+  const float* keys;  // positions × headWidth
+  size_t keyStride;
+  const float* values;  // positions × valueWidth
+  size_t valueStride;
+  size_t positions;
+  size_t headWidth;
+  size_t valueWidth;
+  size_t parts;
+  uint8_t* keyTiles;    // keyBytes
+  uint8_t* valueTiles;  // valueBytes
+};
+
+// As AttentionArguments, over tiles of `positions` positions, of which the last query sees no more.
+struct TileAttention {
+  const float* queries;
+  size_t queryStride;
+  const uint8_t* keyTiles;
+  const uint8_t* valueTiles;
+  size_t positions;
+  float* out;
+  size_t outStride;
+  size_t count;
+  size_t firstPosition;
+  size_t headWidth;
+  size_t valueWidth;
+  float scale;
+  size_t parts;
+  uint8_t* scratch;  // attendScratch(positions, headWidth, parts)
+};
+
+// Products by the processor's matrix unit. Same promise about rounding as `gemm`; with two parts
+// the result is as close to the exact one as that of `gemm`, within a small factor.
+struct TileKernels {
+  size_t rows;     // of a strip
+  size_t columns;  // n is best cut at multiples of this
+  size_t (*inputBytes)(size_t rows, size_t k, size_t parts);
+  void (*prepare)(const TileInput& task);
+  void (*multiply)(const TileProduct& task);
+
+  size_t (*keyBytes)(size_t positions, size_t headWidth, size_t parts);
+  size_t (*valueBytes)(size_t positions, size_t valueWidth, size_t parts);
+  void (*packContext)(const TileContext& task);
+  size_t (*attendScratch)(size_t positions, size_t headWidth, size_t parts);
+  void (*attend)(const TileAttention& task);
+};
+
 struct CpuKernels {
   const char* name;
   size_t gemmColumns;  // n is best cut at multiples of this
 
   void (*gemm)(const GemmArguments& task);
   void (*attention)(const AttentionArguments& task);
+  void (*attendOne)(const OneTokenAttention& task);
   void (*rope)(const RopeArguments& task);
 
   // out[i] = in[i] · weight[i] / √(mean in² + epsilon); out may be in.
@@ -101,6 +193,14 @@ struct CpuKernels {
   double (*sumExp)(const float* row, size_t count, float largest);
   // KL(softmax a ‖ softmax b) in nats, relative error about 1e-6 however small it is.
   double (*divergence)(const DivergenceArguments& task);
+
+  // Row of k = 32·m values → bytes (panels.h), and R·row in place: H·diag(s)/√32 on each 32.
+  void (*roundActivations)(const float* row, size_t k, int8_t* codes, float* scales, int32_t* sums);
+  void (*rotateActivations)(float* row, size_t k);
+  const PanelCodec* panelCodecs;
+  size_t panelCodecCount;
+
+  const TileKernels* tiles;  // null: the processor has none
 
   // IEEE half precision, round to nearest even.
   void (*f16ToF32)(float* out, const uint16_t* in, size_t count);
