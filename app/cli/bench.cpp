@@ -8,6 +8,7 @@
 #include "core/inference/session.h"
 #include "core/machine.h"
 #include "core/method.h"
+#include "core/speed.h"
 
 namespace bitloom::cli {
 namespace {
@@ -76,29 +77,78 @@ Result<void> benchLive(const Engine& engine, std::vector<Row>& rows, JobContext&
   return {};
 }
 
+// The machine's limits, then each codec beside them.
+Result<void> benchCodecs(const std::vector<const Codec*>& codecList, size_t megabytes,
+                         std::vector<Row>& rows, JobContext& job) {
+  constexpr double kGiga = 1e9;
+  constexpr size_t kRowLength = 1024;
+  TRY(const Limits limits, measureLimits(job));
+  rows.push_back({"limit_read", limits.readBytes / kGiga, "GB/s"});
+  rows.push_back({"limit_copy", limits.copyBytes / kGiga, "GB/s"});
+  rows.push_back({"limit_f32", limits.f32 / kGiga, "GFLOP/s"});
+  if (limits.bf16 > 0) rows.push_back({"limit_bf16", limits.bf16 / kGiga, "GFLOP/s"});
+  rows.push_back({"limit_int8", limits.int8 / kGiga, "GOP/s"});
+  for (const Codec* codec : codecList) {
+    const size_t count = std::max<size_t>(16, (megabytes << 20) / codec->rowBytes(kRowLength));
+    TRY(const CodecSpeed speed, measureCodec(*codec, count, job));
+    const std::string name(codec->name);
+    rows.push_back({name + "_encode", speed.encode / kGiga, "Gweights/s"});
+    rows.push_back({name + "_decode", speed.decode / kGiga, "Gweights/s"});
+    rows.push_back({name + "_gemv", speed.gemv / kGiga, "GB/s"});
+    rows.push_back({name + "_gemv_share", 100 * speed.gemv / limits.readBytes, "% of read"});
+    const double peak = std::max(limits.bf16, limits.int8);
+    rows.push_back({name + "_gemm", speed.gemm / kGiga, "GFLOP/s"});
+    rows.push_back({name + "_gemm_share", 100 * speed.gemm / peak, "% of peak"});
+  }
+  return {};
+}
+
 }  // namespace
 
 Verb addBench(CLI::App& app, Console& console) {
   auto* verb = app.add_subcommand("bench", "Measure speed on this machine");
   struct Arguments {
     std::string model = "builtin";
+    std::string codecs;
+    size_t megabytes = 512;
     bool live = false;
   };
   auto args = std::make_shared<Arguments>();
   verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->capture_default_str();
-  verb->add_flag("--live", args->live, "The live loop: one block dragged to TQ3_1S");
+  auto* live = verb->add_flag("--live", args->live, "The live loop: one block dragged to TQ3_1S");
+  verb->add_option("--codecs", args->codecs,
+                   "Codecs instead of a model, or `all`: encode, decode and multiply, beside the "
+                   "machine's own limits")
+      ->excludes(live);
+  verb->add_option("--megabytes", args->megabytes,
+                   "Size of the tensor that one token is multiplied with")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
   return {verb, [&console, args]() -> Result<void> {
-            TRY(auto engine, openEngine(args->model, false, console.precision()));
             std::vector<Row> rows;
+            std::vector<const Codec*> codecList;
+            if (args->codecs == "all") {
+              codecList.assign(codecs().begin(), codecs().end());
+            } else if (!args->codecs.empty()) {
+              TRY(codecList, parseCodecs(args->codecs));
+            }
+            Engine engine;
+            if (codecList.empty()) {
+              TRY(engine, openEngine(args->model, false, console.precision()));
+            }
             TRY(console.run<int>("Bench", JobPriority::Chat, [&](JobContext& job) -> Result<int> {
-              TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, rows, job));
+              if (!codecList.empty()) {
+                TRY(benchCodecs(codecList, args->megabytes, rows, job));
+              } else {
+                TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, rows, job));
+              }
               return 0;
             }));
             Json list = Json::array();
             std::vector<std::vector<std::string>> lines = {{"name", "value", "unit"}};
             for (const Row& row : rows) {
               list.push_back({{"name", row.name}, {"value", row.value}, {"unit", row.unit}});
-              lines.push_back({row.name, fixed(row.value, 1), row.unit});
+              lines.push_back({row.name, fixed(row.value, 2), row.unit});
             }
             const Machine machine = inspectMachine();
             console.print({{"cpu", machine.cpu},

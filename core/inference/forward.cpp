@@ -39,6 +39,10 @@ void forRows(size_t rows, size_t columns, JobContext& job, const Body& body) {
   });
 }
 
+bool sharesInput(const Op& first, const Op& other) {
+  return other.kind == OpKind::Linear && other.input == first.input;
+}
+
 }  // namespace
 
 struct Forward::State {
@@ -58,7 +62,9 @@ struct Forward::State {
 
   Result<void> embed(const Op& op, Pass& pass);
   Result<void> norm(const Op& op, Pass& pass);
-  Result<void> linear(const Op& op, Pass& pass);
+  Result<void> linears(std::span<const Op> ops, Pass& pass);
+  Result<bool> linearsPacked(std::span<const Op> ops, std::span<const DecodedWeights> biases,
+                             Pass& pass);
   Result<void> rope(const Op& op, Pass& pass);
   Result<RotationTable*> rotation(const Op& op, Pass& pass);
 };
@@ -113,10 +119,16 @@ Result<void> Forward::State::run(int block, Pass& pass) {
   const auto first = std::lower_bound(graph.ops.begin(), graph.ops.end(), block,
                                       [](const Op& op, int b) { return op.block < b; });
   pass.values.resize(graph.points.size());
-  for (auto op = first; op != graph.ops.end() && op->block == block; ++op) {
+  for (auto op = first; op != graph.ops.end() && op->block == block;) {
     TRY(pass.job.checkpoint());
-    TRY(runOp(*op, pass));
-    release(static_cast<size_t>(op - graph.ops.begin()), pass);
+    auto end = op + 1;
+    if (op->kind == OpKind::Linear) {
+      while (end != graph.ops.end() && end->block == block && sharesInput(*op, *end)) ++end;
+      TRY(linears({op, end}, pass));
+    } else {
+      TRY(runOp(*op, pass));
+    }
+    for (; op != end; ++op) release(static_cast<size_t>(op - graph.ops.begin()), pass);
   }
   return {};
 }
@@ -129,7 +141,7 @@ Result<void> Forward::State::runOp(const Op& op, Pass& pass) {
     case OpKind::Norm:
       return norm(op, pass);
     case OpKind::Linear:
-      return linear(op, pass);
+      return linears({&op, 1}, pass);
     case OpKind::Rope:
       return rope(op, pass);
     case OpKind::Attention: {
@@ -182,30 +194,51 @@ Result<void> Forward::State::norm(const Op& op, Pass& pass) {
   return {};
 }
 
-Result<void> Forward::State::linear(const Op& op, Pass& pass) {
-  const Matrix& in = value(op.input, pass);
-  const size_t weight = static_cast<size_t>(op.weight);
-  if (pass.tap) pass.tap(weight, in);
-  DecodedWeights bias;
-  if (op.bias != kNone) {
-    TRY(bias, variant.weights(static_cast<size_t>(op.bias), pass.job));
+// Ops of one input.
+Result<void> Forward::State::linears(std::span<const Op> ops, Pass& pass) {
+  const Matrix& in = value(ops.front().input, pass);
+  std::vector<DecodedWeights> biases;
+  for (const Op& op : ops) {
+    if (pass.tap) pass.tap(static_cast<size_t>(op.weight), in);
+    DecodedWeights bias;
+    if (op.bias != kNone) {
+      TRY(bias, variant.weights(static_cast<size_t>(op.bias), pass.job));
+    }
+    biases.push_back(std::move(bias));
   }
-  Matrix& out = output(op, pass);
-  if (pass.formsOf != op.input) {
+  if (pass.formsOf != ops.front().input) {
     pass.forms.reset();
-    pass.formsOf = op.input;
+    pass.formsOf = ops.front().input;
   }
-  const float* added = bias ? bias->data() : nullptr;
   if (variant.precision() == Precision::Chat) {
-    TRY(const std::shared_ptr<const PackedWeights> packed, variant.packed(weight, pass.job));
-    if (packed) return multiply(in, pass.forms, *packed, added, out, pass.job);
+    TRY(const bool done, linearsPacked(ops, biases, pass));
+    if (done) return {};
   }
   const bool exact = variant.precision() == Precision::Exact;
-  const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) {
-    const LinearTile tile{weights, first, rows, added};
-    return multiply(in, pass.forms, tile, exact, out, pass.job);
-  };
-  return variant.tiles(weight, visit, pass.job);
+  for (size_t i = 0; i < ops.size(); ++i) {
+    Matrix& out = output(ops[i], pass);
+    const float* bias = biases[i] ? biases[i]->data() : nullptr;
+    const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) {
+      const LinearTile tile{weights, first, rows, bias};
+      return multiply(in, pass.forms, tile, exact, out, pass.job);
+    };
+    TRY(variant.tiles(static_cast<size_t>(ops[i].weight), visit, pass.job));
+  }
+  return {};
+}
+
+// False when the cache has no room for one of the weights.
+Result<bool> Forward::State::linearsPacked(std::span<const Op> ops,
+                                           std::span<const DecodedWeights> biases, Pass& pass) {
+  std::vector<PackedProduct> products;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    TRY(auto packed, variant.packed(static_cast<size_t>(ops[i].weight), pass.job));
+    if (!packed) return false;
+    const float* bias = biases[i] ? biases[i]->data() : nullptr;
+    products.push_back({std::move(packed), bias, &output(ops[i], pass)});
+  }
+  TRY(multiply(value(ops.front().input, pass), pass.forms, products, pass.job));
+  return true;
 }
 
 Result<RotationTable*> Forward::State::rotation(const Op& op, Pass& pass) {

@@ -164,70 +164,97 @@ Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile&
 
 namespace {
 
-// Two panels at a time, expanded to the right tiles of one part.
-Result<void> multiplyOnTiles(const Matrix& input, LinearInput& forms, const PackedWeights& weights,
-                             const float* bias, Matrix& output, JobContext& job) {
+// Tasks of several products, one after the other: `tasks` of each count that many.
+struct Shares {
+  std::vector<size_t> ends;  // of each product's tasks
+  size_t productOf(size_t task) const {
+    return size_t(std::upper_bound(ends.begin(), ends.end(), task) - ends.begin());
+  }
+  size_t firstOf(size_t product) const { return product == 0 ? 0 : ends[product - 1]; }
+};
+
+Shares shareTasks(std::span<const PackedProduct> products, size_t taskRows) {
+  Shares shares;
+  size_t end = 0;
+  for (const PackedProduct& product : products) {
+    end += (product.weights->rows + taskRows - 1) / taskRows;
+    shares.ends.push_back(end);
+  }
+  return shares;
+}
+
+// Two panels, expanded to the right tiles of one part.
+void multiplyOnTiles(const PackedProduct& task, const uint8_t* strips, size_t rows, size_t column) {
   const TileKernels& tiles = *cpuKernels().tiles;
-  const uint8_t* strips = forms.strips(input, weights.panel->rotated, 1, job);
-  const size_t columns = tiles.columns;
-  const size_t scratchBytes = tiles.inputBytes(columns, input.cols, 1);
+  const PackedWeights& weights = *task.weights;
+  const size_t k = weights.rowLength;
+  uint8_t* scratch = threadScratch(tiles.inputBytes(tiles.columns, k, 1));
   const size_t stepBytes = tiles.inputBytes(tiles.rows, 1, 1);
-  const size_t tasks = (weights.rows + columns - 1) / columns;
-  return runTasks(tasks, input.rows * input.cols * columns, job, [&](size_t task) {
-    const size_t column = task * columns;
-    uint8_t* scratch = threadScratch(scratchBytes);
-    for (size_t i = 0; i < columns / kPanelRows; ++i) {
-      const size_t panel = std::min(column / kPanelRows + i, weights.panels() - 1);
-      weights.panel->expand(weights.at(panel), input.cols, scratch + i * stepBytes);
-    }
-    const TileProduct product{.strips = strips,
-                              .rows = input.rows,
-                              .b = nullptr,
-                              .bStride = 0,
-                              .c = output.values.data() + column,
-                              .cStride = output.cols,
-                              .n = std::min<size_t>(columns, weights.rows - column),
-                              .k = input.cols,
-                              .parts = 1,
-                              .scratch = scratch};
-    tiles.multiply(product);
-    addBias(bias == nullptr ? nullptr : bias + column, product.c, product.cStride, product.rows,
-            product.n);
-  });
+  for (size_t i = 0; i < tiles.columns / kPanelRows; ++i) {
+    const size_t panel = std::min(column / kPanelRows + i, weights.panels() - 1);
+    weights.panel->expand(weights.at(panel), k, scratch + i * stepBytes);
+  }
+  const TileProduct product{.strips = strips,
+                            .rows = rows,
+                            .b = nullptr,
+                            .bStride = 0,
+                            .c = task.output->values.data() + column,
+                            .cStride = task.output->cols,
+                            .n = std::min<size_t>(tiles.columns, weights.rows - column),
+                            .k = k,
+                            .parts = 1,
+                            .scratch = scratch};
+  tiles.multiply(product);
+  addBias(task.bias == nullptr ? nullptr : task.bias + column, product.c, product.cStride, rows,
+          product.n);
+}
+
+void multiplyPanel(const PackedProduct& task, const RoundedActivations& rounded,
+                   const float* floats, size_t tokens, size_t index) {
+  const PackedWeights& weights = *task.weights;
+  const size_t row = index * kPanelRows;
+  const PanelProduct product{.panels = weights.at(index),
+                             .panelCount = 1,
+                             .input = rounded,
+                             .activations = floats,
+                             .tokens = tokens,
+                             .k = weights.rowLength,
+                             .out = task.output->values.data() + row,
+                             .outStride = task.output->cols,
+                             .rows = std::min<size_t>(kPanelRows, weights.rows - row)};
+  weights.panel->multiply(product);
+  addBias(task.bias == nullptr ? nullptr : task.bias + row, product.out, product.outStride, tokens,
+          product.rows);
 }
 
 }  // namespace
 
-Result<void> multiply(const Matrix& input, LinearInput& forms, const PackedWeights& weights,
-                      const float* bias, Matrix& output, JobContext& job) {
-  const PanelCodec& panel = *weights.panel;
-  if (cpuKernels().tiles != nullptr && input.rows >= kTileTokens) {
-    return multiplyOnTiles(input, forms, weights, bias, output, job);
+Result<void> multiply(const Matrix& input, LinearInput& forms,
+                      std::span<const PackedProduct> products, JobContext& job) {
+  const TileKernels* tiles = cpuKernels().tiles;
+  const bool onTiles = tiles != nullptr && input.rows >= kTileTokens;
+  const size_t taskRows = onTiles ? tiles->columns : kPanelRows;
+  std::vector<const uint8_t*> strips;
+  std::vector<RoundedActivations> rounded;
+  std::vector<const float*> floats;
+  for (const PackedProduct& product : products) {
+    const PanelCodec& panel = *product.weights->panel;
+    const bool rotated = panel.rotated;
+    strips.push_back(onTiles ? forms.strips(input, rotated, 1, job) : nullptr);
+    rounded.push_back(!onTiles && panel.integer ? forms.rounded(input, rotated, job)
+                                                : RoundedActivations{});
+    floats.push_back(forms.floats(input, rotated, job));
   }
-  PanelProduct product{.panels = nullptr,
-                       .panelCount = 1,
-                       .input = {},
-                       .activations = nullptr,
-                       .tokens = input.rows,
-                       .k = input.cols,
-                       .out = nullptr,
-                       .outStride = output.cols,
-                       .rows = 0};
-  if (panel.integer) {
-    product.input = forms.rounded(input, panel.rotated, job);
-  } else {
-    product.activations = forms.floats(input, panel.rotated, job);
-  }
-  const size_t work = input.rows * input.cols * kPanelRows;
-  return runTasks(weights.panels(), work, job, [&](size_t task) {
-    const size_t column = task * kPanelRows;
-    PanelProduct part = product;
-    part.panels = weights.at(task);
-    part.out = output.values.data() + column;
-    part.rows = std::min<size_t>(kPanelRows, weights.rows - column);
-    panel.multiply(part);
-    addBias(bias == nullptr ? nullptr : bias + column, part.out, part.outStride, part.tokens,
-            part.rows);
+  const Shares shares = shareTasks(products, taskRows);
+  const size_t work = input.rows * input.cols * taskRows;
+  return runTasks(shares.ends.back(), work, job, [&](size_t task) {
+    const size_t i = shares.productOf(task);
+    const size_t own = task - shares.firstOf(i);
+    if (onTiles) {
+      multiplyOnTiles(products[i], strips[i], input.rows, own * taskRows);
+    } else {
+      multiplyPanel(products[i], rounded[i], floats[i], input.rows, own);
+    }
   });
 }
 

@@ -2,6 +2,8 @@
 // One linear op: output = input · weightᵀ + bias, in parallel over parts of the output. The parts'
 // sizes have no influence on the result (kernels/cpu/kernels.h).
 #pragma once
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "core/base/job.h"
@@ -47,8 +49,15 @@ class LinearInput {
 Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile, bool exact,
                       Matrix& output, JobContext& job);
 
-// The whole output, from weights that stay encoded. `bias` may be null.
-Result<void> multiply(const Matrix& input, LinearInput& forms, const PackedWeights& weights,
-                      const float* bias, Matrix& output, JobContext& job);
+// A whole output from weights that stay encoded.
+struct PackedProduct {
+  std::shared_ptr<const PackedWeights> weights;
+  const float* bias;  // or null
+  Matrix* output;
+};
+
+// Several products of one input at once: a single token leaves little to do for each.
+Result<void> multiply(const Matrix& input, LinearInput& forms,
+                      std::span<const PackedProduct> products, JobContext& job);
 
 }  // namespace bitloom

@@ -60,9 +60,9 @@ void attendOne(const OneTokenAttention& task) {
   for (size_t head = 0; head < task.heads; ++head) {
     float* scores = task.scores + head * task.positions;
     for (size_t position = 0; position < task.positions; ++position) {
-      scores[position] = task.scale * dotHalves(task.queries + head * task.headWidth,
-                                                task.keys + position * task.keyStride,
-                                                task.headWidth);
+      scores[position] =
+          task.scale * dotHalves(task.queries + head * task.headWidth,
+                                 task.keys + position * task.keyStride, task.headWidth);
     }
     softmax(scores, task.positions);
     float* out = task.out + head * task.valueWidth;

@@ -54,7 +54,8 @@ struct RoundedTable {
       error = worst / peak;
       multiplier = candidate;
     }
-    for (size_t i = 0; i < kCount; ++i) table.set(i, roundedLevel(double(centroids[i]) * multiplier));
+    for (size_t i = 0; i < kCount; ++i)
+      table.set(i, roundedLevel(double(centroids[i]) * multiplier));
   }
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Panels of codes (panels.h). A panel is a sequence of *groups of steps* (kSuper steps of 32
 // weights); a group begins with what all its steps share (a scale for each of the 16 rows, perhaps
-// a minimum), then each step follows: scales, minima, picks, codes. Codes of b bits lie in planes of
-// 4, 2 and 1 bits; plane bytes hold four neighbouring weights of each row (a *unit*), several units
-// above one another. All of a panel is read once, front to back.
+// a minimum), then each step follows: scales, minima, picks, codes. Codes of b bits lie in planes
+// of 4, 2 and 1 bits; plane bytes hold four neighbouring weights of each row (a *unit*), several
+// units above one another. All of a panel is read once, front to back.
 //
 // A layout is a type with the members of `PanelLayout` and
 //   static void read(const uint8_t* row, size_t k, size_t step, StepOfRow& out);
@@ -18,14 +18,14 @@ struct PanelLayout {
   static constexpr size_t kSuper = 1;       // steps that share a header
   static constexpr size_t kShortSuper = 0;  // steps of a shorter last one; 0: there is none
   static constexpr StepScale kScale = StepScale::Half;
-  static constexpr bool kHeader = false;    // a half for each row, which multiplies all
-  static constexpr bool kMinimum = false;   // weight = … + minimum, stored like the scales
-  static constexpr size_t kPick = 0;        // weights to a pick bit, which comes above the codes
-  static constexpr size_t kEntries = 0;     // of kTable: unsigned bytes; 0: codes are the values
-  static constexpr float kUnit = 1;         // of a value
+  static constexpr bool kHeader = false;   // a half for each row, which multiplies all
+  static constexpr bool kMinimum = false;  // weight = … + minimum, stored like the scales
+  static constexpr size_t kPick = 0;       // weights to a pick bit, which comes above the codes
+  static constexpr size_t kEntries = 0;    // of kTable: unsigned bytes; 0: codes are the values
+  static constexpr float kUnit = 1;        // of a value
   static constexpr float kTableError = 0;
   static constexpr bool kRotated = false;
-  static constexpr size_t kRow = 32;        // rows are multiples of it
+  static constexpr size_t kRow = 32;  // rows are multiples of it
 };
 
 struct StepOfRow {
@@ -33,7 +33,7 @@ struct StepOfRow {
   uint8_t picks[kPanelStep / 2];  // one for each kPick weights
   uint16_t scales[2];             // as kScale says, in the low bits
   uint16_t minima[2];
-  uint16_t header[2];             // scale and factor of minima, halves
+  uint16_t header[2];  // scale and factor of minima, halves
 };
 
 constexpr size_t kUnits = kPanelStep / 4;
@@ -206,8 +206,7 @@ struct Panel {
       for (size_t token = 0; token < kTokens; ++token) {
         const int8_t* a = input.codes + token * k + at * kPanelStep;
         const int32_t* sums = input.sums + (token * k + at * kPanelStep) / kPanelSums;
-        const int32_t sum =
-            kGroups == 2 ? sums[group] : sums[0] + sums[1];
+        const int32_t sum = kGroups == 2 ? sums[group] : sums[0] + sums[1];
         const float unit = input.scales[token * k / kPanelStep + at];
         const Wide products = groupProducts(codes, group, a, sum);
         if constexpr (L::kScale == StepScale::None) {

@@ -94,8 +94,8 @@ inline void attendRows(const TileAttention& task, size_t first, size_t rows) {
                       task.headWidth, queries);
   const uint8_t* lower = rows > kTile ? queries + queryStrip : queries;
   for (size_t position = 0; position < width; position += kPairColumns) {
-    multiplyTiles<kParts>(queries, lower,
-                          task.keyTiles + position / kPairColumns * 2 * queryStrip, headSteps);
+    multiplyTiles<kParts>(queries, lower, task.keyTiles + position / kPairColumns * 2 * queryStrip,
+                          headSteps);
     storeTiles(scores + position, width, rows, kPairColumns);
   }
   for (size_t i = 0; i < rows; ++i) {

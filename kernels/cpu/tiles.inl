@@ -8,8 +8,8 @@
 // each of 16 columns. Zeros fill up what lacks of the last 32 values, rows or columns, and change
 // no sum: an element depends on its own operands only.
 
-constexpr size_t kTile = 16;     // rows, and columns, of a tile of sums
-constexpr size_t kTileStep = 32; // values that are contracted at once
+constexpr size_t kTile = 16;      // rows, and columns, of a tile of sums
+constexpr size_t kTileStep = 32;  // values that are contracted at once
 constexpr size_t kTileBytes = 1024;
 constexpr size_t kPairColumns = 2 * kTile;
 
@@ -108,8 +108,8 @@ inline void prepareStrip(const float* a, size_t stride, size_t rows, size_t k, u
       Parts parts = {_mm512_setzero_si512(), _mm512_setzero_si512()};
       if (row < rows) {
         const float* from = a + row * stride + first;
-        parts = split<kParts>(loadSome(from, count),
-                              loadSome(from + 16, count > 16 ? count - 16 : 0));
+        parts =
+            split<kParts>(loadSome(from, count), loadSome(from + 16, count > 16 ? count - 16 : 0));
       }
       _mm512_storeu_si512(to + row * 64, parts.high);
       if (kParts == 2) _mm512_storeu_si512(to + kTileBytes + row * 64, parts.low);
@@ -151,8 +151,8 @@ inline void packPair(const float* b, size_t stride, size_t columns, size_t k, ui
         // Pieces of so many rows are beyond what the processor foresees.
         __builtin_prefetch(from + kAhead);
         __builtin_prefetch(from + kAhead + 16);
-        const Parts parts = split<kParts>(loadSome(from, count),
-                                          loadSome(from + 16, count > 16 ? count - 16 : 0));
+        const Parts parts =
+            split<kParts>(loadSome(from, count), loadSome(from + 16, count > 16 ? count - 16 : 0));
         high[j] = parts.high;
         low[j] = parts.low;
       }

@@ -29,7 +29,11 @@ inline Floats splat(float value) { return Floats{} + value; }
 
 inline Floats larger(Floats left, Floats right) { return left > right ? left : right; }
 
+// The upper half is folded onto the lower until one lane is left.
 inline float sumLanes(Floats value) {
+#ifdef __AVX512F__
+  return _mm512_reduce_add_ps(value);
+#endif
   float lanes[kLanes];
   store(lanes, value);
   for (size_t width = kLanes / 2; width > 0; width /= 2) {

@@ -48,9 +48,8 @@ inline Codes picked(const Codes& low, uint32_t mask) {
       const __m256i all = _mm256_set1_epi32(int(mask >> (8 * i)));
       set = _mm256_cmpeq_epi32(_mm256_and_si256(all, bits), bits);
     } else {
-      const __m256i bits =
-          _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
-                            short(0x8000));
+      const __m256i bits = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048,
+                                             4096, 8192, 16384, short(0x8000));
       const __m256i all = _mm256_set1_epi16(short(mask >> (16 * i)));
       set = _mm256_cmpeq_epi16(_mm256_and_si256(all, bits), bits);
     }
@@ -87,8 +86,8 @@ inline void addProducts(Sums& sums, const Codes& codes, const int8_t* a) {
     __m256i products;
     if constexpr (kZero == 128) {
       const __m256i levels = _mm256_xor_si256(codes.part[i], _mm256_set1_epi8(char(0x80)));
-      products = _mm256_maddubs_epi16(_mm256_abs_epi8(levels),
-                                      _mm256_sign_epi8(activations, levels));
+      products =
+          _mm256_maddubs_epi16(_mm256_abs_epi8(levels), _mm256_sign_epi8(activations, levels));
     } else {
       products = _mm256_maddubs_epi16(codes.part[i], activations);
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What panels are computed with, in plain loops: 64 bytes (four of each of 16 rows), 16 integers,
-// 16 floats.
+// 16 floats. Not inlined: the loops are long next to a call, and the compiler would unroll them
+// hundreds of times.
+#define BITLOOM_APART __attribute__((noinline))
 
 struct Codes {
   uint8_t byte[64];
@@ -20,7 +22,7 @@ inline Codes loadCodes(const uint8_t* from) {
 
 // (byte >> kShift) & kMask
 template <int kShift, int kMask>
-inline Codes field(const Codes& bytes) {
+BITLOOM_APART inline Codes field(const Codes& bytes) {
   Codes codes;
   for (size_t i = 0; i < 64; ++i) codes.byte[i] = uint8_t(bytes.byte[i] >> kShift & kMask);
   return codes;
@@ -28,7 +30,7 @@ inline Codes field(const Codes& bytes) {
 
 // low | field << kUp, where the field is (byte >> kShift) & kMask.
 template <int kShift, int kMask, int kUp>
-inline Codes joined(const Codes& low, const Codes& bytes) {
+BITLOOM_APART inline Codes joined(const Codes& low, const Codes& bytes) {
   Codes codes;
   for (size_t i = 0; i < 64; ++i) {
     codes.byte[i] = uint8_t(low.byte[i] | (bytes.byte[i] >> kShift & kMask) << kUp);
@@ -38,7 +40,7 @@ inline Codes joined(const Codes& low, const Codes& bytes) {
 
 // low | kBit in those of 32 pairs of bytes whose bit of `mask` is set (16 fours when kWide).
 template <int kBit, bool kFours>
-inline Codes picked(const Codes& low, uint32_t mask) {
+BITLOOM_APART inline Codes picked(const Codes& low, uint32_t mask) {
   Codes codes;
   for (size_t i = 0; i < 64; ++i) {
     const uint32_t bit = mask >> (kFours ? i / 4 : i / 2) & 1;
@@ -48,13 +50,13 @@ inline Codes picked(const Codes& low, uint32_t mask) {
 }
 
 template <size_t kEntries>
-inline Codes lookUp(const uint8_t* table, const Codes& indices) {
+BITLOOM_APART inline Codes lookUp(const uint8_t* table, const Codes& indices) {
   Codes codes;
   for (size_t i = 0; i < 64; ++i) codes.byte[i] = table[indices.byte[i]];
   return codes;
 }
 
-inline Sums splatSums(int32_t value) {
+BITLOOM_APART inline Sums splatSums(int32_t value) {
   Sums sums;
   for (int32_t& lane : sums.lane) lane = value;
   return sums;
@@ -62,7 +64,7 @@ inline Sums splatSums(int32_t value) {
 
 // sums − zero·(a0 + … + a3) is the caller's; adds u·a over the four bytes of each lane.
 template <int kZero>
-inline void addProducts(Sums& sums, const Codes& codes, const int8_t* a) {
+BITLOOM_APART inline void addProducts(Sums& sums, const Codes& codes, const int8_t* a) {
   for (size_t i = 0; i < 16; ++i) {
     int32_t sum = 0;
     for (size_t j = 0; j < 4; ++j) sum += int32_t(codes.byte[4 * i + j]) * int32_t(a[j]);
@@ -89,33 +91,33 @@ inline Wide eachLane(Function function) {
   return wide;
 }
 
-inline Wide toFloats(const Sums& sums) {
+BITLOOM_APART inline Wide toFloats(const Sums& sums) {
   return eachLane([&](size_t i) { return float(sums.lane[i]); });
 }
-inline Wide times(const Wide& a, const Wide& b) {
+BITLOOM_APART inline Wide times(const Wide& a, const Wide& b) {
   return eachLane([&](size_t i) { return a.lane[i] * b.lane[i]; });
 }
-inline Wide plusProduct(const Wide& sum, const Wide& a, const Wide& b) {
+BITLOOM_APART inline Wide plusProduct(const Wide& sum, const Wide& a, const Wide& b) {
   return eachLane([&](size_t i) { return sum.lane[i] + a.lane[i] * b.lane[i]; });
 }
 inline Wide loadWide(const float* from) {
   return eachLane([&](size_t i) { return from[i]; });
 }
-inline Wide loadHalves(const uint8_t* from) {
+BITLOOM_APART inline Wide loadHalves(const uint8_t* from) {
   uint16_t halves[16];
   __builtin_memcpy(halves, from, sizeof halves);
   Wide wide;
   f16ToF32(wide.lane, halves, 16);
   return wide;
 }
-inline Wide loadBrains(const uint8_t* from) {
+BITLOOM_APART inline Wide loadBrains(const uint8_t* from) {
   uint32_t bits[16];
   for (size_t i = 0; i < 16; ++i) bits[i] = uint32_t(from[2 * i] | from[2 * i + 1] << 8) << 16;
   Wide wide;
   __builtin_memcpy(wide.lane, bits, sizeof bits);
   return wide;
 }
-inline Wide loadSignedBytes(const uint8_t* from) {
+BITLOOM_APART inline Wide loadSignedBytes(const uint8_t* from) {
   return eachLane([&](size_t i) { return float(int8_t(from[i])); });
 }
 inline void storeWide(float* to, const Wide& wide) { __builtin_memcpy(to, wide.lane, 64); }
