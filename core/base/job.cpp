@@ -90,6 +90,8 @@ void Workers::parallelFor(size_t count, size_t grain,
 #endif
 }
 
+void Workers::enqueue(std::function<void()> work) { m_arena->arena.enqueue(std::move(work)); }
+
 JobProgress JobControl::progress() const {
   JobProgress progress;
   progress.done = m_done;
@@ -105,6 +107,12 @@ JobProgress JobControl::progress() const {
 JobContext::JobContext(Workers& workers, JobControl& control, JobPriority priority)
     : m_workers(workers), m_control(control), m_priority(priority) {
   ++m_workers.m_active[size_t(m_priority)];
+}
+
+void JobContext::beginBurst() {
+#ifndef __SANITIZE_THREAD__  // it does not see how libtbb hands over a task
+  if (m_workers.threads() > 1) m_burst = std::make_unique<Burst>(m_workers);
+#endif
 }
 
 JobContext::~JobContext() { --m_workers.m_active[size_t(m_priority)]; }

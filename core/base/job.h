@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/burst.h"
 #include "core/base/strings.h"
 #include "kernels/base/result.h"
 
@@ -41,7 +42,9 @@ class Workers {
   void parallelFor(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
 
  private:
+  friend class Burst;
   friend class JobContext;
+  void enqueue(std::function<void()> work);  // by some worker, when one is free
   struct Arena;
   std::unique_ptr<Arena> m_arena;
   std::array<std::atomic<int>, 4> m_active{};  // running jobs of each priority
@@ -94,8 +97,12 @@ class JobContext {
 
   Workers& workers() { return m_workers; }
   void parallelFor(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body) {
+    if (m_burst) return m_burst->parallelFor(count, grain, body);
     m_workers.parallelFor(count, grain, body);
   }
+  // Between the two calls, this thread's loops are those of a Burst.
+  void beginBurst();
+  void endBurst() { m_burst.reset(); }
 
  private:
   bool higherActive() const;
@@ -104,6 +111,7 @@ class JobContext {
   Workers& m_workers;
   JobControl& m_control;
   JobPriority m_priority;
+  std::unique_ptr<Burst> m_burst;
   std::mutex m_waitMutex;  // held by the waiting thread that keeps the clock
 };
 

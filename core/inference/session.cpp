@@ -10,6 +10,21 @@ namespace bitloom {
 namespace {
 
 constexpr uint32_t kUsualContext = 4096;
+constexpr size_t kShortRun = 8;  // tokens, up to which a product is over before a thread wakes
+
+// A burst for runs of few tokens.
+class ShortRun {
+ public:
+  ShortRun(JobContext& job, size_t tokens) : m_job(job) {
+    if (tokens <= kShortRun) m_job.beginBurst();
+  }
+  ~ShortRun() { m_job.endBurst(); }
+  ShortRun(const ShortRun&) = delete;
+  ShortRun& operator=(const ShortRun&) = delete;
+
+ private:
+  JobContext& m_job;
+};
 
 }  // namespace
 
@@ -49,6 +64,7 @@ Result<Matrix> Session::run(std::span<const TokenId> tokens, bool all, JobContex
     return makeError(ErrorCode::InvalidArgument, before, " tokens in the context and ",
                      tokens.size(), " more exceed the context length of ", m_cache.capacity(), ".");
   }
+  const ShortRun awake(job, tokens.size());
   Matrix logits(all ? tokens.size() : 1, m_forward->graph().vocabulary);
   const auto runBatch = [&](size_t first, uint32_t count) -> Result<void> {
     TRY(Matrix stream, m_forward->embed(tokens.subspan(first, count), job));

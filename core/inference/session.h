@@ -15,7 +15,7 @@ namespace bitloom {
 struct SessionOptions {
   uint32_t contextLength = 0;  // 0: what the model was trained with, at most 4096
   KvFormat cache = KvFormat::F16;
-  uint32_t prefillBatch = 256;  // tokens that are processed together
+  uint32_t prefillBatch = 512;  // tokens that are processed together
 };
 
 class Session {

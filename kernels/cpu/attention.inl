@@ -34,45 +34,103 @@ void attention(const AttentionArguments& task) {
   product<false>(mixed);
 }
 
-// Σ a·b, b as halves; the lanes are added at the end.
-inline float dotHalves(const float* a, const uint16_t* b, size_t count) {
-  Floats sum = {};
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) sum += load(a + i) * halfLanes(b + i);
-  if (i < count) sum += loadPart(a + i, count - i) * halfLanesPart(b + i, count - i);
-  return sumLanes(sum);
+// One token. Rows of the cache lie apart, so they are asked for a few positions ahead; a run of
+// kCount vectors of every row is read at a time, with the query's part, or the sums, in registers.
+constexpr size_t kMostVectors = 8;
+constexpr size_t kPositionsAhead = 12;
+
+template <size_t kCount>
+inline void addScores(const float* query, const uint16_t* keys, size_t stride, size_t positions,
+                      bool first, float* scores) {
+  Floats parts[kCount];
+#pragma GCC unroll 8
+  for (size_t v = 0; v < kCount; ++v) parts[v] = load(query + v * kLanes);
+  for (size_t position = 0; position < positions; ++position, keys += stride) {
+    __builtin_prefetch(keys + kPositionsAhead * stride);
+    __builtin_prefetch(keys + kPositionsAhead * stride + (kCount * kLanes - 1));
+    Floats sums[2] = {};
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kCount; ++v) sums[v % 2] += parts[v] * halfLanes(keys + v * kLanes);
+    const float sum = sumLanes(sums[0] + sums[1]);
+    scores[position] = first ? sum : scores[position] + sum;
+  }
 }
 
-// out ← Σ over positions of score · value, for columns [first, first + kLanes) of one head.
-inline Floats mixedValues(const OneTokenAttention& task, size_t head, size_t first) {
-  const float* scores = task.scores + head * task.positions;
-  const uint16_t* value = task.values + first;
-  const size_t count = task.valueWidth - first;
-  Floats sums[2] = {};
-  for (size_t position = 0; position < task.positions; ++position, value += task.valueStride) {
-    const Floats lanes = count < kLanes ? halfLanesPart(value, count) : halfLanes(value);
-    sums[position % 2] += lanes * scores[position];
+template <size_t kCount>
+inline void mixValues(const float* scores, const uint16_t* values, size_t stride, size_t positions,
+                      float* out) {
+  Floats sums[kCount] = {};
+  for (size_t position = 0; position < positions; ++position, values += stride) {
+    __builtin_prefetch(values + kPositionsAhead * stride);
+    __builtin_prefetch(values + kPositionsAhead * stride + (kCount * kLanes - 1));
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kCount; ++v) sums[v] += halfLanes(values + v * kLanes) * scores[position];
   }
-  return sums[0] + sums[1];
+#pragma GCC unroll 8
+  for (size_t v = 0; v < kCount; ++v) store(out + v * kLanes, sums[v]);
+}
+
+// Calls work.operator()<n>() for n = count.
+template <size_t kCount, typename Work>
+inline void withCount(size_t count, const Work& work) {
+  if constexpr (kCount > 0) {
+    if (count == kCount) {
+      work.template operator()<kCount>();
+    } else {
+      withCount<kCount - 1>(count, work);
+    }
+  }
+}
+
+// Columns past the last whole vector.
+inline void addLastScores(const OneTokenAttention& task, const float* query, size_t done,
+                          float* scores) {
+  for (size_t position = 0; position < task.positions; ++position) {
+    const Floats key =
+        halfLanesPart(task.keys + position * task.keyStride + done, task.headWidth - done);
+    const float sum = sumLanes(loadPart(query + done, task.headWidth - done) * key);
+    scores[position] = done == 0 ? sum : scores[position] + sum;
+  }
+}
+
+inline void mixLastValues(const OneTokenAttention& task, const float* scores, size_t done,
+                          float* out) {
+  Floats sum = {};
+  for (size_t position = 0; position < task.positions; ++position) {
+    sum += halfLanesPart(task.values + position * task.valueStride + done,
+                         task.valueWidth - done) *
+           scores[position];
+  }
+  storePart(out + done, sum, task.valueWidth - done);
 }
 
 void attendOne(const OneTokenAttention& task) {
   for (size_t head = 0; head < task.heads; ++head) {
+    const float* query = task.queries + head * task.headWidth;
     float* scores = task.scores + head * task.positions;
-    for (size_t position = 0; position < task.positions; ++position) {
-      scores[position] =
-          task.scale * dotHalves(task.queries + head * task.headWidth,
-                                 task.keys + position * task.keyStride, task.headWidth);
-    }
-    softmax(scores, task.positions);
     float* out = task.out + head * task.valueWidth;
-    for (size_t i = 0; i < task.valueWidth; i += kLanes) {
-      const Floats mixed = mixedValues(task, head, i);
-      if (task.valueWidth - i < kLanes) {
-        storePart(out + i, mixed, task.valueWidth - i);
-      } else {
-        store(out + i, mixed);
-      }
+    size_t done = 0;
+    while (task.headWidth - done >= kLanes) {
+      const size_t rest = (task.headWidth - done) / kLanes;
+      const size_t count = rest < kMostVectors ? rest : kMostVectors;
+      withCount<kMostVectors>(count, [&]<size_t kCount>() {
+        addScores<kCount>(query + done, task.keys + done, task.keyStride, task.positions,
+                          done == 0, scores);
+      });
+      done += count * kLanes;
     }
+    if (done < task.headWidth) addLastScores(task, query, done, scores);
+    scale(scores, scores, task.scale, task.positions);
+    softmax(scores, task.positions);
+    for (done = 0; task.valueWidth - done >= kLanes;) {
+      const size_t rest = (task.valueWidth - done) / kLanes;
+      const size_t count = rest < kMostVectors ? rest : kMostVectors;
+      withCount<kMostVectors>(count, [&]<size_t kCount>() {
+        mixValues<kCount>(scores, task.values + done, task.valueStride, task.positions,
+                          out + done);
+      });
+      done += count * kLanes;
+    }
+    if (done < task.valueWidth) mixLastValues(task, scores, done, out);
   }
 }

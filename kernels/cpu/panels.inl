@@ -57,25 +57,41 @@ struct Panel {
     return steps * kStepBytes + (steps + L::kSuper - 1) / L::kSuper * kHeaderBytes;
   }
 
-  // Bit fields of unit `unit` in the planes: byte offset of its 64 bytes, and the shift.
-  static void putBits(uint8_t* codes, size_t unit, size_t lane, unsigned code) {
-    size_t at = 0;
-    int bits = L::kBits;
-    if (bits == 8) {
-      codes[unit * 64 + lane] = uint8_t(code);
+  // Codes of all rows, a unit after the other, as they are before they are laid into planes.
+  struct Spread {
+    uint8_t units[kUnits][64];
+  };
+
+  // Bits [kFirst, kFirst + kWidth) of the codes → the planes at `to`; the first of them past these.
+  template <int kFirst, int kWidth>
+  static uint8_t* putPlanes(const Spread& spread, uint8_t* to) {
+    constexpr size_t kPerByte = 8 / size_t(kWidth);
+    constexpr size_t kPlanes = kUnits / kPerByte;
+    for (size_t plane = 0; plane < kPlanes; ++plane, to += 64) {
+      for (size_t place = 0; place < kPerByte; ++place) {
+        // Nibbles pair units four apart; narrower fields take neighbours.
+        const size_t at = kWidth == 4 ? place * kPlanes + plane : plane * kPerByte + place;
+        for (size_t lane = 0; lane < 64; ++lane) {
+          const unsigned bits = spread.units[at][lane] >> kFirst & ((1u << kWidth) - 1);
+          to[lane] = uint8_t(to[lane] | bits << (place * size_t(kWidth)));
+        }
+      }
+    }
+    return to;
+  }
+
+  static void putCodes(const Spread& spread, uint8_t* to) {
+    if constexpr (L::kBits == 8) {
+      __builtin_memcpy(to, spread.units, sizeof spread.units);
       return;
     }
-    constexpr int kWidths[] = {4, 2, 1};
-    for (const int width : kWidths) {
-      if (bits < width) continue;
-      const size_t perByte = 8 / size_t(width);
-      const size_t plane = width == 4 ? unit % 4 : width == 2 ? unit / 4 : 0;
-      const size_t place = width == 4 ? unit / 4 : unit % perByte;
-      uint8_t& byte = codes[at + plane * 64 + lane];
-      byte = uint8_t(byte | (code & ((1u << width) - 1)) << (place * size_t(width)));
-      at += 64 * kUnits / perByte;
-      code >>= width;
-      bits -= width;
+    if constexpr (L::kBits >= 4) {
+      to = putPlanes<0, 4>(spread, to);
+      if constexpr (L::kBits == 6) putPlanes<4, 2>(spread, to);
+      if constexpr (L::kBits == 5) putPlanes<4, 1>(spread, to);
+    } else {
+      to = putPlanes<0, 2>(spread, to);
+      if constexpr (L::kBits == 3) putPlanes<2, 1>(spread, to);
     }
   }
 
@@ -97,14 +113,12 @@ struct Panel {
       }
       static_assert(kUnitsOfPick <= 2);
     }
-    for (size_t i = 0; i < kPanelStep; ++i) {
-      putBits(step + kCodesAt, i / 4, lane * 4 + i % 4, row.codes[i]);
-    }
   }
 
   static void pack(const PanelSource& source, uint8_t* panel) {
     __builtin_memset(panel, 0, bytes(source.k));
     StepOfRow row = {};
+    Spread spread = {};
     const size_t steps = source.k / kPanelStep;
     for (size_t step = 0; step < steps; ++step) {
       uint8_t* header = nullptr;
@@ -119,7 +133,11 @@ struct Panel {
           if (L::kMinimum) __builtin_memcpy(header + 32 + 2 * lane, &row.header[1], 2);
         }
         putRow(row, lane, panel);
+        for (size_t unit = 0; unit < kUnits; ++unit) {
+          __builtin_memcpy(&spread.units[unit][4 * lane], &row.codes[4 * unit], 4);
+        }
       }
+      putCodes(spread, panel + kCodesAt);
       panel += kStepBytes;
     }
   }

@@ -21,12 +21,13 @@ struct alignas(64) TileShapes {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
+// g++ 12 believes that loading the shapes reads their first eight bytes only: it would leave the
+// rest of a local one unwritten.
+constexpr TileShapes kTileShapes;
+
 // Tiles are the kernel's own from here to the end of the scope.
 struct TileScope {
-  TileScope() {
-    const TileShapes shapes;
-    _tile_loadconfig(&shapes);
-  }
+  TileScope() { _tile_loadconfig(&kTileShapes); }
   ~TileScope() { _tile_release(); }
 };
 

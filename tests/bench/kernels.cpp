@@ -79,7 +79,7 @@ void rows(benchmark::State& state, const CpuKernels* table, bool gate) {
 }
 
 const bool registered = [] {
-  for (const char* name : {"scalar", "avx2", "avx512"}) {
+  for (const char* name : {"scalar", "avx2", "avx512", "amx"}) {
     const CpuKernels* table = findCpuKernels(name);
     if (table == nullptr) continue;
     const auto add = [&](const std::string& what, auto function, auto... arguments) {

@@ -111,6 +111,58 @@ TEST_P(Kernels, ProductHonoursStrides) {
   }
 }
 
+TEST_P(Kernels, AttentionOfOneTokenAgreesWithDoubleLoop) {
+  for (const size_t keyWidth : {1u, 8u, 15u, 64u, 80u, 128u, 200u}) {
+    for (const size_t positions : {1u, 2u, 31u, 130u}) {
+      const size_t valueWidth = keyWidth == 80 ? 33 : keyWidth;
+      const size_t heads = 3, stride = 2 * std::max(keyWidth, valueWidth) + 1;
+      const auto queries = randomFloats(heads * keyWidth, 41);
+      std::vector<uint16_t> keys(positions * stride), values(positions * stride);
+      const auto keyFloats = randomFloats(keys.size(), 42);
+      const auto valueFloats = randomFloats(values.size(), 43);
+      table().f32ToF16(keys.data(), keyFloats.data(), keys.size());
+      table().f32ToF16(values.data(), valueFloats.data(), values.size());
+      std::vector<float> out(heads * valueWidth + 1, 5), scores(heads * positions);
+      table().attendOne({.queries = queries.data(),
+                         .heads = heads,
+                         .keys = keys.data(),
+                         .keyStride = stride,
+                         .values = values.data(),
+                         .valueStride = stride,
+                         .positions = positions,
+                         .headWidth = keyWidth,
+                         .valueWidth = valueWidth,
+                         .scale = 0.3f,
+                         .out = out.data(),
+                         .scores = scores.data()});
+      const auto widened = [](uint16_t half) {
+        _Float16 value;
+        std::memcpy(&value, &half, sizeof value);
+        return double(value);
+      };
+      for (size_t head = 0; head < heads; ++head) {
+        std::vector<double> weights(positions);
+        double sum = 0;
+        for (size_t p = 0; p < positions; ++p) {
+          double score = 0;
+          for (size_t i = 0; i < keyWidth; ++i) {
+            score += double(queries[head * keyWidth + i]) * widened(keys[p * stride + i]);
+          }
+          sum += weights[p] = std::exp(double(0.3f) * score);
+        }
+        for (size_t i = 0; i < valueWidth; ++i) {
+          double mixed = 0;
+          for (size_t p = 0; p < positions; ++p) {
+            mixed += weights[p] / sum * widened(values[p * stride + i]);
+          }
+          ASSERT_NEAR(out[head * valueWidth + i], mixed, 2e-5) << keyWidth << ", " << positions;
+        }
+      }
+      EXPECT_EQ(out.back(), 5.0f);
+    }
+  }
+}
+
 TEST_P(Kernels, ExponentialIsWithinTwoUnitsInTheLastPlace) {
   std::vector<float> x;
   for (float v = -87.3f; v < 88.7f; v += 0.0137f) x.push_back(v);
@@ -335,7 +387,7 @@ TEST_P(Kernels, HalfPrecisionRoundsToNearestEvenInEveryLane) {
   EXPECT_EQ(halves, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryTarget, Kernels, testing::Values("scalar", "avx2", "avx512"),
+INSTANTIATE_TEST_SUITE_P(EveryTarget, Kernels, testing::Values("scalar", "avx2", "avx512", "amx"),
                          [](const auto& target) { return std::string(target.param); });
 
 TEST(CpuKernels, UnknownTableIsNull) { EXPECT_EQ(findCpuKernels("mmx"), nullptr); }
