@@ -234,9 +234,9 @@ TEST_P(Panels, TilesHoldTheWeightsAsBfloat16) {
 INSTANTIATE_TEST_SUITE_P(Tables, Panels,
                          testing::Combine(testing::Values("scalar", "avx2", "avx512", "amx"),
                                           testing::ValuesIn(codecs().begin(), codecs().end())),
-                         [](const auto& info) {
-                           return std::string(std::get<0>(info.param)) + "_" +
-                                  std::string(std::get<1>(info.param)->name);
+                         [](const auto& instance) {
+                           return std::string(std::get<0>(instance.param)) + "_" +
+                                  std::string(std::get<1>(instance.param)->name);
                          });
 
 class Activations : public testing::TestWithParam<const char*> {};
@@ -280,7 +280,7 @@ TEST_P(Activations, RotateByTheDefinition) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tables, Activations, testing::Values("scalar", "avx2", "avx512", "amx"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& instance) { return std::string(instance.param); });
 
 class Tiles : public testing::TestWithParam<size_t> {};
 
