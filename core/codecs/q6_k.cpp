@@ -12,7 +12,7 @@ struct Format : super_block::HalfScale {
   static constexpr size_t kWeights = 256;
   static constexpr size_t kPart = 16;
   static constexpr bool kSigned = true;
-  static constexpr super_block::Trials kTrials = {0.86f, 1.03f, 15};
+  static constexpr super_block::Trials kTrials = {0.86f, 1.03f, 15, false};
   static constexpr std::span<const float> kStarts = super_block::kFineStarts;
   using Steps = super_block::EvenSteps<-128, 127>;
   using Levels = super_block::Even<32, 63>;

@@ -27,20 +27,25 @@ struct Symmetric {
   static_assert(sizeof(Block) == 2 + sizeof(CodeBytes));
 
   static void chooseCodes(const float* values, float inverse, uint8_t* codes) {
-    for (size_t j = 0; j < kWeights; ++j) {
-      codes[j] = uint8_t(clampedCode(values[j] * inverse + (float(kZero) + 0.5f), kTop));
+    for (size_t j = 0; j < kWeights; j += kLanes) {
+      const Lanes shifted = Lanes::load(values + j) * inverse + Lanes::all(float(kZero) + 0.5f);
+      const IntLanes limited = clampedCodes(shifted, kTop);
+      int32_t wide[kLanes];
+      std::memcpy(wide, &limited, sizeof(wide));
+      for (size_t i = 0; i < kLanes; ++i) codes[j + i] = uint8_t(wide[i]);
     }
   }
 
+  // The weight of largest magnitude, the first of several.
   static float largest(const float* values) {
-    float magnitude = 0;
-    float value = 0;
+    const Lanes low = Lanes::load(values), high = Lanes::load(values + kLanes);
+    const float top = largestLane(larger(low, high));
+    const float bottom = -largestLane(larger(-low, -high));
+    if (top != -bottom) return top > -bottom ? top : bottom;
     for (size_t j = 0; j < kWeights; ++j) {
-      const float candidate = std::fabs(values[j]);
-      value = candidate > magnitude ? values[j] : value;
-      magnitude = candidate > magnitude ? candidate : magnitude;
+      if (std::fabs(values[j]) == top) return values[j];
     }
-    return value;
+    return 0;
   }
 
   // The block as the search sees it: codes are signed levels, kept as floats.

@@ -12,6 +12,7 @@ struct E2M1 {
     static constexpr float kLevels[15] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12};
   };
   using Ascending = super_block::Listed<Table>;
+  static constexpr bool kSeparate = true;
   static constexpr float kPeak = Ascending::kPeak;
 
   template <size_t kCount>

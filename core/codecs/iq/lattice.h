@@ -122,6 +122,7 @@ class PointSet {
 // even number is negative: then the sign that matters least gives way.
 template <typename Shape, bool kEven>
 struct Signed {
+  static constexpr bool kSeparate = false;
   using Points = PointSet<Shape>;
   static constexpr float kPeak = Shape::kValues[std::size(Shape::kValues) - 1];
 
@@ -181,6 +182,7 @@ struct Signed {
 // Points of −1, 0 and 1, and an eighth more or less for each kRun weights.
 template <typename Shape, size_t kRun>
 struct Shifted {
+  static constexpr bool kSeparate = false;
   using Points = PointSet<Shape>;
   static constexpr float kShift = 0.125f;
   static constexpr float kPeak = 1 + kShift;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What the codes of a block mean before scaling: evenly spaced levels, or a table of them.
+// What the codes of a block mean before scaling: evenly spaced levels, or a table of them. Each is
+// chosen for itself (kSeparate), unlike points of a lattice, so that any sixteen may share lanes.
 #pragma once
 #include <iterator>
 
@@ -10,6 +11,7 @@ namespace bitloom::super_block {
 // code − kZero for codes 0 … kTop.
 template <int kZero, int kTop>
 struct Even {
+  static constexpr bool kSeparate = true;
   static constexpr int kCodes = kTop + 1;
   static constexpr float kPeak = kZero > kTop - kZero ? float(kZero) : float(kTop - kZero);
 
@@ -28,6 +30,7 @@ struct Even {
 // `Table::kLevels` ascending.
 template <typename Table>
 struct Listed {
+  static constexpr bool kSeparate = true;
   static constexpr int kCodes = int(std::size(Table::kLevels));
   static constexpr float kPeak = std::max(-Table::kLevels[0], Table::kLevels[kCodes - 1]);
   static constexpr Ladder<size_t(kCodes)> kLadder{Table::kLevels};

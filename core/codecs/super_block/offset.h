@@ -14,6 +14,7 @@
 #include "core/block_codec.h"
 #include "core/codecs/super_block/levels.h"
 #include "core/codecs/super_block/scaled.h"
+#include "core/codecs/super_block/spread.h"
 
 namespace bitloom::super_block {
 
@@ -26,29 +27,10 @@ struct OffsetChoice {
   alignas(64) std::array<float, kWeights> levels{};
 };
 
-// Σ weights · … of a part with given codes.
+// Σ weights · … of each part with given codes.
 struct LineMoments {
-  float total, first, square;  // 1, code, code²
-  float value, product;        // value, value · code
-
-  template <size_t kCount>
-  static LineMoments of(const Numbers<kCount>& values, const Numbers<kCount>& weights,
-                        const Numbers<kCount>& codes) {
-    LineMoments sums;
-    sums.total = weights.sum();
-    sums.value = (weights * values).sum();
-    sums.setCodes(values, weights, codes);
-    return sums;
-  }
-
-  template <size_t kCount>
-  void setCodes(const Numbers<kCount>& values, const Numbers<kCount>& weights,
-                const Numbers<kCount>& codes) {
-    const Numbers<kCount> weighted = weights * codes;
-    first = weighted.sum();
-    square = (weighted * codes).sum();
-    product = (weighted * values).sum();
-  }
+  Lanes total, value;            // 1, value
+  Lanes first, square, product;  // code, code², value · code
 };
 
 // The nearest stored scale and the one on the other side of `value`.
@@ -60,28 +42,34 @@ inline std::array<float, 2> halvesAround(float value) {
   return {nearest, halfToFloat(uint16_t(outward ? bits + 1 : bits - 1))};
 }
 
-// value ≈ slope · code + start, in a part's own best way.
-struct Line {
-  float gain = -1;  // weighted energy that the line explains
-  float slope = 0;
-  float start = 0;
+// value ≈ slope · code + start, in each part's own best way.
+struct Lines {
+  Lanes gain = Lanes::all(-1);  // weighted energy that the line explains
+  Lanes slope = Lanes::all(0);
+  Lanes start = Lanes::all(0);
 
-  static Line through(const LineMoments& sums) {
-    const float determinant = sums.total * sums.square - sums.first * sums.first;
-    if (!(determinant > 1e-6f * sums.total * sums.square)) return {};
-    Line line;
-    line.slope = (sums.total * sums.product - sums.first * sums.value) / determinant;
-    line.start = (sums.square * sums.value - sums.first * sums.product) / determinant;
+  static Lines chosen(const IntLanes& mask, const Lines& a, const Lines& b) {
+    return {select(mask, a.gain, b.gain), select(mask, a.slope, b.slope),
+            select(mask, a.start, b.start)};
+  }
+  void improve(const Lines& other) { *this = chosen(other.gain > gain, other, *this); }
+
+  static Lines through(const LineMoments& sums) {
+    const Lanes determinant = sums.total * sums.square - sums.first * sums.first;
+    const Lanes inverse = Lanes::all(1) / determinant;
+    Lines line;
+    line.slope = (sums.total * sums.product - sums.first * sums.value) * inverse;
+    line.start = (sums.square * sums.value - sums.first * sums.product) * inverse;
     line.gain = line.slope * sums.product + line.start * sums.value;
-    return line;
+    return chosen(determinant > sums.total * sums.square * 1e-6f, line, {});
   }
-  static Line throughZero(const LineMoments& sums) {
-    if (!(sums.square > 0)) return {};
-    return {sums.product / sums.square * sums.product, sums.product / sums.square, 0};
+  static Lines throughZero(const LineMoments& sums) {
+    const Lanes slope = sums.product / sums.square;
+    return chosen(sums.square > Lanes::all(0), {slope * sums.product, slope, Lanes::all(0)}, {});
   }
-  static Line flat(const LineMoments& sums) {
-    if (!(sums.total > 0)) return {};
-    return {sums.value / sums.total * sums.value, 0, sums.value / sums.total};
+  static Lines flat(const LineMoments& sums) {
+    const Lanes start = sums.value / sums.total;
+    return chosen(sums.total > Lanes::all(0), {start * sums.value, Lanes::all(0), start}, {});
   }
 };
 
@@ -96,164 +84,211 @@ struct Offset {
   using Levels = Even<0, Format::kTopCode>;
   using Block = typename Format::Block;
   using Choice = OffsetChoice<kWeights, kPart>;
-  using Part = Numbers<kPart>;
+  using Laid = Spread<kWeights, kPart>;
+  static constexpr size_t kDepth = Laid::kDepth;
+
+  // What `assign` yields: of each part, in lanes.
+  struct Assigned {
+    float scale = 0;
+    float minimum = 0;
+    Lanes scales = Lanes::all(0);
+    Lanes minima = Lanes::all(0);
+    float error = -1;
+  };
 
   struct Search {
-    const float* values;
-    const float* weights;
+    Laid values;
+    Laid weights;
     float sign;  // of dmin
-    std::array<Line, kParts> lines;
+    LineMoments sums;
+    Lines lines;
 
-    Part valuesOf(size_t part) const { return Part::load(values + part * kPart); }
-    Part weightsOf(size_t part) const { return Part::load(weights + part * kPart); }
-
-    Search(const float* row, const float* importances) : values(row), weights(importances) {
+    Search(const float* row, const float* importances)
+        : values(Laid::of(row)), weights(Laid::of(importances)) {
       sign = *std::min_element(row, row + kWeights) > 0 ? -1.0f : 1.0f;
-      for (size_t p = 0; p < kParts; ++p) lines[p] = ownLine(p);
+      sums.total = sums.value = Lanes::all(0);
+      for (size_t k = 0; k < kDepth; ++k) {
+        sums.total = sums.total + weights.row[k];
+        sums.value = sums.value + weights.row[k] * values.row[k];
+      }
+      sums.total = Laid::sums(sums.total);
+      sums.value = Laid::sums(sums.value);
+      findLines();
     }
 
-    // The line of a part's codes that the signs of d and dmin allow.
-    Line allowed(const LineMoments& sums) const {
-      Line line = Line::through(sums);
-      if (line.gain < 0) line = Line::flat(sums);
-      if (sign * line.start > 0) line = Line::throughZero(sums);
-      return line.slope >= 0 ? line : Line{};
+    static Lanes codesOf(const Lanes& scaled) {
+      return clampedLevels(scaled + Lanes::all(0.5f), kTopCode);
     }
 
-    Line ownLine(size_t part) const {
-      const Part row = valuesOf(part);
-      const Part importances = weightsOf(part);
-      const float* first = values + part * kPart;
-      float low = *std::min_element(first, first + kPart);
-      const float high = *std::max_element(first, first + kPart);
-      if (sign * low > 0) low = 0;
-      Line best;
-      LineMoments sums = LineMoments::of(row, importances, Part::all(0));
-      const auto attempt = [&](float start, float inverse) {
-        const Part codes = Levels::nearest((row + -start) * inverse, importances);
-        sums.setCodes(row, importances, codes);
-        const Line line = allowed(sums);
-        if (line.gain > best.gain) best = line;
-      };
+    void setCodes(size_t k, const Lanes& codes) {
+      const Lanes weighted = weights.row[k] * codes;
+      sums.first = sums.first + weighted;
+      sums.square = sums.square + weighted * codes;
+      sums.product = sums.product + weighted * values.row[k];
+    }
+
+    // The lines for codes round((value − start) · inverse) that the signs of d and dmin allow.
+    Lines fitted(const Lanes& start, const Lanes& inverse) {
+      sums.first = sums.square = sums.product = Lanes::all(0);
+      for (size_t k = 0; k < kDepth; ++k) {
+        setCodes(k, codesOf((values.row[k] - start) * inverse));
+      }
+      sums.first = Laid::sums(sums.first);
+      sums.square = Laid::sums(sums.square);
+      sums.product = Laid::sums(sums.product);
+      return allowed();
+    }
+
+    Lines allowed() const {
+      const Lanes zero = Lanes::all(0);
+      Lines line = Lines::through(sums);
+      line = Lines::chosen(zero > line.gain, Lines::flat(sums), line);
+      line = Lines::chosen(line.start * sign > zero, Lines::throughZero(sums), line);
+      return Lines::chosen(zero > line.slope, {}, line);
+    }
+
+    void findLines() {
+      Lanes low = values.row[0], high = values.row[0];
+      for (size_t k = 1; k < kDepth; ++k) {
+        low = smaller(low, values.row[k]);
+        high = larger(high, values.row[k]);
+      }
+      low = Laid::folded(low, smaller);
+      high = Laid::folded(high, larger);
+      low = select(low * sign > Lanes::all(0), Lanes::all(0), low);
       for (int trial = -Format::kTrials; trial <= Format::kTrials; ++trial) {
         const float shift = 0.7f * float(trial) / float(Format::kTrials);
-        attempt(low, inverseOf((high - low) / (kTopCode + shift * (1 + kTopCode / 30))));
+        const float steps = kTopCode + shift * (1 + kTopCode / 30);
+        lines.improve(fitted(low, inverseOf((high - low) * (1 / steps))));
       }
-      for (int round = 0; round < 2; ++round) attempt(best.start, inverseOf(best.slope));
-      return best;
+      for (int round = 0; round < 2; ++round) {
+        lines.improve(fitted(lines.start, inverseOf(lines.slope)));
+      }
     }
 
-    // Integers and codes of one part for the pair (d, dmin); the error.
-    float assignPart(size_t p, Choice& choice) const {
-      const Part row = valuesOf(p);
-      const Part importances = weightsOf(p);
-      const float total = importances.sum();
-      const int middle =
-          clampedRound(lines[p].slope * inverseOf(choice.scale), 0, Format::kTopStep);
-      const float inverseMinimum = -inverseOf(choice.minimum);
-      float least = -1;
-      for (int step = std::max(middle - 1, 0); step <= std::min(middle + 1, Format::kTopStep);
-           ++step) {
-        const float slope = choice.scale * float(step);
-        const float inverse = inverseOf(slope);
-        float start = lines[p].start;
+    // Integers of the parts for the pair (d, dmin): the best of those next to their own lines.
+    Assigned assign(float scale, float minimum) const {
+      Assigned choice{scale, minimum};
+      const float top = float(Format::kTopStep);
+      const Lanes half = Lanes::all(0.5f);
+      const Lanes inverseMinimum = Lanes::all(-inverseOf(minimum));
+      const Lanes inverseTotal = inverseOf(sums.total);
+      const Lanes middle = clampedLevels(lines.slope * inverseOf(scale) + half, top);
+      Lanes least = Lanes::all(-1);
+      for (int change = -1; change <= 1; ++change) {
+        const Lanes step = clampedLevels(middle + Lanes::all(float(change)), top);
+        const Lanes slope = step * scale;
+        const Lanes inverse = inverseOf(slope);
+        Lanes start = lines.start;
         for (int round = 0; round < 2; ++round) {
-          const int floor = clampedRound(start * inverseMinimum, 0, Format::kTopStep);
-          const float offset = choice.minimum * float(floor);
-          const Part codes = Levels::nearest((row + offset) * inverse, importances);
-          const Part rest = row - codes * slope;
-          start = total > 0 ? (rest * importances).sum() / total : 0.0f;
-          const float error = squaredError(rest, importances, Part::all(-offset));
-          if (least >= 0 && !(error < least)) continue;
-          least = error;
-          choice.scales[p] = step;
-          choice.minima[p] = floor;
-          codes.store(&choice.levels[p * kPart]);
+          const Lanes floor = clampedLevels(start * inverseMinimum + half, top);
+          const Lanes offset = floor * minimum;
+          Lanes rests = Lanes::all(0), errors = Lanes::all(0);
+          for (size_t k = 0; k < kDepth; ++k) {
+            const Lanes shifted = values.row[k] + offset;
+            const Lanes rest = shifted - codesOf(shifted * inverse) * slope;
+            const Lanes weighted = rest * weights.row[k];
+            rests = rests + weighted;
+            errors = errors + weighted * rest;
+          }
+          const Lanes error = Laid::sums(errors);
+          start = Laid::sums(rests) * inverseTotal - offset;
+          const IntLanes better =
+              select(Lanes::all(0) > least, Lanes::all(1), least - error) > Lanes::all(0);
+          least = select(better, error, least);
+          choice.scales = select(better, step, choice.scales);
+          choice.minima = select(better, floor, choice.minima);
         }
       }
-      return least;
+      choice.error = Laid::total(least);
+      return choice;
     }
 
-    float assign(Choice& choice) const {
-      float error = 0;
-      for (size_t p = 0; p < kParts; ++p) error += assignPart(p, choice);
-      return error;
+    Lanes codes(const Assigned& choice, size_t k) const {
+      const Lanes offset = choice.minima * choice.minimum;
+      return codesOf((values.row[k] + offset) * inverseOf(choice.scales * choice.scale));
     }
 
     // (d, dmin) by least squares for the integers and codes of a choice; each part's own line for
     // its codes. False when they determine no pair.
-    bool refit(Choice& choice) {
-      float square = 0, cross = 0, total = 0, product = 0, value = 0;
-      for (size_t p = 0; p < kParts; ++p) {
-        const LineMoments sums =
-            LineMoments::of(valuesOf(p), weightsOf(p), Part::load(&choice.levels[p * kPart]));
-        const float slope = float(choice.scales[p]);
-        const float floor = -float(choice.minima[p]);
-        square += slope * slope * sums.square;
-        cross += slope * floor * sums.first;
-        total += floor * floor * sums.total;
-        product += slope * sums.product;
-        value += floor * sums.value;
-        const Line line = allowed(sums);
-        if (line.gain >= 0) lines[p] = line;
-      }
+    bool refit(const Assigned& choice, float& scale, float& minimum) {
+      scale = choice.scale;
+      const Lanes offset = choice.minima * choice.minimum;
+      const Lines line = fitted(-offset, inverseOf(choice.scales * choice.scale));
+      lines = Lines::chosen(line.gain > Lanes::all(-0.5f), line, lines);
+      const Lanes floor = -choice.minima;
+      const float square = Laid::total(choice.scales * choice.scales * sums.square);
+      const float cross = Laid::total(choice.scales * floor * sums.first);
+      const float total = Laid::total(floor * floor * sums.total);
+      const float product = Laid::total(choice.scales * sums.product);
+      const float value = Laid::total(floor * sums.value);
+      minimum = choice.minimum;
       const float determinant = square * total - cross * cross;
       if (!(determinant > 1e-6f * square * total)) {
         if (!(square > 0) || total > 0) return false;
-        choice.scale = storedScale(product / square);
+        scale = storedScale(product / square);
         return true;
       }
-      const float scale = (total * product - cross * value) / determinant;
-      const float minimum = (square * value - cross * product) / determinant;
+      const float a0 = (total * product - cross * value) / determinant;
+      const float b0 = (square * value - cross * product) / determinant;
       float least = -1;
-      for (const float a : halvesAround(scale)) {
-        for (const float b : halvesAround(minimum)) {
-          const float da = a - scale;
-          const float db = b - minimum;
-          const float excess = square * da * da + 2 * cross * da * db + total * db * db;
+      for (const float a : halvesAround(a0)) {
+        for (const float b : halvesAround(b0)) {
+          const float excess = square * (a - a0) * (a - a0) + 2 * cross * (a - a0) * (b - b0) +
+                               total * (b - b0) * (b - b0);
           if (least >= 0 && !(excess < least)) continue;
           least = excess;
-          choice.scale = a;
-          choice.minimum = b;
+          scale = a;
+          minimum = b;
         }
       }
-      return choice.scale >= 0 && sign * choice.minimum >= 0;
+      return scale >= 0 && sign * minimum >= 0;
     }
   };
 
   // Where the largest slope and the lowest start lie among the steps.
   static constexpr struct {
-    float scale, minimum;
+    float scale = 0, minimum = 0;
   } kStarts[] = {{1.0f, 1.0f}, {0.97f, 0.97f}, {0.9f, 0.97f}, {0.97f, 0.9f}};
   static constexpr int kRefinements = 4;
 
   static Choice choose(const float* values, const float* weights) {
     Search search(values, weights);
-    float slope = 0, start = 0;
-    for (const Line& line : search.lines) {
-      slope = std::max(slope, line.slope);
-      start = std::max(start, std::fabs(line.start));
-    }
-    Choice best;
-    float least = -1;
-    const auto compete = [&](Choice& choice) {
-      const float error = search.assign(choice);
-      if (least >= 0 && !(error < least)) return false;
-      least = error;
+    float slopes[kLanes], starts[kLanes];
+    search.lines.slope.store(slopes);
+    absolute(search.lines.start).store(starts);
+    const float slope = *std::max_element(slopes, slopes + kLanes);
+    const float start = *std::max_element(starts, starts + kLanes);
+    Assigned best;
+    const auto compete = [&](float scale, float minimum) {
+      const Assigned choice = search.assign(scale, minimum);
+      if (best.error >= 0 && !(choice.error < best.error)) return false;
       best = choice;
       return true;
     };
     for (const auto& at : kStarts) {
-      Choice choice;
-      choice.scale = storedScale(slope / (at.scale * float(Format::kTopStep)));
-      choice.minimum = search.sign * storedScale(start / (at.minimum * float(Format::kTopStep)));
-      compete(choice);
+      compete(storedScale(slope / (at.scale * float(Format::kTopStep))),
+              search.sign * storedScale(start / (at.minimum * float(Format::kTopStep))));
     }
     for (int round = 0; round < kRefinements; ++round) {
-      Choice choice = best;
-      if (!search.refit(choice) || !compete(choice)) break;
+      float scale = 0, minimum = 0;
+      if (!search.refit(best, scale, minimum) || !compete(scale, minimum)) break;
     }
-    return best;
+    return written(search, best);
+  }
+
+  static Choice written(const Search& search, const Assigned& best) {
+    Choice choice;
+    choice.scale = best.scale;
+    choice.minimum = best.minimum;
+    for (size_t p = 0; p < kParts; ++p) {
+      choice.scales[p] = int(best.scales[p]);
+      choice.minima[p] = int(best.minima[p]);
+    }
+    Laid codes;
+    for (size_t k = 0; k < kDepth; ++k) codes.row[k] = search.codes(best, k);
+    codes.store(choice.levels.data());
+    return choice;
   }
 
   static void encodeBlock(const float* values, const float* weights, Block& block) {

@@ -8,88 +8,13 @@
 // the steps take turns, d by least squares, rounded to fp16 before the steps and codes are chosen.
 // With importances the choice made without them competes too, so they never do harm.
 #pragma once
-#include <array>
-#include <iterator>
+#include <type_traits>
 
 #include "core/block_codec.h"
-#include "core/codecs/super_block/numbers.h"
-#include "core/half.h"
+#include "core/codecs/super_block/part_by_part.h"
+#include "core/codecs/super_block/side_by_side.h"
 
 namespace bitloom::super_block {
-
-constexpr float kLeastHalf = 0x1p-24f;
-
-// As an fp16 scale, and none that is not zero becomes zero.
-inline float storedScale(float scale) {
-  const float stored = roundToHalf(scale);
-  if (stored != 0 || scale == 0) return stored;
-  return scale < 0 ? -kLeastHalf : kLeastHalf;
-}
-
-// For layouts with one fp16 d for the parts of a block.
-struct HalfScale {
-  static float stored(float scale) { return storedScale(scale); }
-};
-// For layouts whose parts hold their whole scales.
-struct UnitScale {
-  static float stored(float) { return 1; }
-};
-
-// round(value) within low … high; low for NaN.
-inline int clampedRound(float value, int low, int high) {
-  return clampedCode(value - float(low) + 0.5f, high - low) + low;
-}
-
-// `Blocks::choose` without importances and, where there are any, with them: whichever does better
-// by them. Importances that are all zero count as none.
-template <typename Blocks>
-auto chooseWeighted(const float* values, const float* weights) {
-  constexpr size_t kCount = Blocks::kWeights;
-  float equal[kCount];
-  std::fill_n(equal, kCount, 1.0f);
-  const auto plain = Blocks::choose(values, equal);
-  float total = 0;
-  for (size_t i = 0; weights != nullptr && i < kCount; ++i) total += weights[i];
-  if (!(total > 0)) return plain;
-  const auto errorOf = [&](const auto& choice) {
-    float decoded[kCount];
-    Blocks::expand(choice, decoded);
-    using All = Numbers<kCount>;
-    return squaredError(All::load(values), All::load(weights), All::load(decoded));
-  };
-  const auto weighted = Blocks::choose(values, weights);
-  return errorOf(weighted) < errorOf(plain) ? weighted : plain;
-}
-
-// Steps low … high that mean kPitch · step + kOffset.
-template <int kLow, int kHigh, float kPitch = 1.0f, float kOffset = 0.0f>
-struct EvenSteps {
-  static constexpr int kLowStep = kLow;
-  static constexpr int kHighStep = kHigh;
-  static float multiplier(int step) { return kPitch * float(step) + kOffset; }
-  static int stepOf(float ratio) { return clampedRound((ratio - kOffset) / kPitch, kLow, kHigh); }
-};
-
-// Where trial steps put the largest weight: a share of the largest level.
-struct Trials {
-  float first;
-  float last;
-  int count;
-};
-
-constexpr Trials kTernaryTrials = {0.75f, 6.0f, 24};
-
-// Where the encoder first puts the largest part's scale: a share of the largest step's. Coarse
-// steps deserve more starts than fine ones.
-constexpr float kFineStarts[] = {1.0f};
-constexpr float kCoarseStarts[] = {1.0f, 0.96f, 0.9f, 0.82f};
-
-template <size_t kWeights, size_t kPart>
-struct ScaledChoice {
-  float scale = 0;
-  std::array<int, kWeights / kPart> steps{};
-  alignas(64) std::array<float, kWeights> levels{};
-};
 
 // Format: kWeights, kPart; Levels; kSigned, whether scales may be negative; kTrials, kStarts;
 // Steps, as EvenSteps; Block; and
@@ -107,105 +32,13 @@ struct Scaled {
   using Levels = typename Format::Levels;
   using Block = typename Format::Block;
   using Choice = ScaledChoice<kWeights, kPart>;
-  using Part = Numbers<kPart>;
 
   static float topMultiplier() {
     return Steps::multiplier(Steps::kLowStep < 0 ? Steps::kLowStep : Steps::kHighStep);
   }
 
-  struct Fit {
-    float product = 0;  // Σ weights · values · levels
-    float square = 0;   // Σ weights · levels²
-    float scale() const { return square > 0 ? product / square : 0.0f; }
-    float gain() const { return square > 0 ? product / square * product : 0.0f; }
-  };
-
-  static Fit fitOf(const Part& values, const Part& weights, const Part& levels) {
-    const Part weighted = weights * levels;
-    return {(weighted * values).sum(), (weighted * levels).sum()};
-  }
-
-  // Among equals the earlier one stays: it is the one that fp16 may hold exactly.
-  static constexpr float kClearly = 1 + 1e-6f;
-
-  // The scale that suits a part best, when it may be any number.
-  static float ownScale(const Part& values, const Part& weights) {
-    const float peak = values.peak();  // lands on −kPeak in the first trial: exact for one weight
-    if (peak == 0) return 0;
-    Fit best;
-    const auto attempt = [&](float inverse) {
-      const Fit fit = fitOf(values, weights, Levels::nearest(values * inverse, weights));
-      if (fit.gain() > best.gain() * kClearly && (kSigned || fit.product > 0)) best = fit;
-    };
-    const float whole = inverseOf(peak / (kSigned ? -Levels::kPeak : Levels::kPeak));
-    attempt(kSigned ? whole : std::fabs(whole));
-    constexpr Trials kTrials = Format::kTrials;
-    for (int trial = 0; trial < kTrials.count; ++trial) {
-      const float way = kTrials.count > 1 ? float(trial) / float(kTrials.count - 1) : 0.0f;
-      const float share = kTrials.first + (kTrials.last - kTrials.first) * way;
-      attempt(std::fabs(whole) * share);
-      if (kSigned) attempt(-std::fabs(whole) * share);
-    }
-    for (int round = 0; round < 2; ++round) attempt(inverseOf(best.scale()));
-    return best.scale();
-  }
-
-  struct Search {
-    const float* values;
-    const float* weights;
-    std::array<float, kParts> scales;  // each part's own
-
-    Part valuesOf(size_t part) const { return Part::load(values + part * kPart); }
-    Part weightsOf(size_t part) const { return Part::load(weights + part * kPart); }
-
-    Search(const float* row, const float* importances) : values(row), weights(importances) {
-      for (size_t p = 0; p < kParts; ++p) scales[p] = ownScale(valuesOf(p), weightsOf(p));
-    }
-
-    float largest() const {
-      float found = 0;
-      for (const float scale : scales) found = std::fabs(scale) > std::fabs(found) ? scale : found;
-      return found;
-    }
-
-    // Steps and levels for `choice.scale`; the error.
-    float assign(Choice& choice) const {
-      const float inverse = inverseOf(choice.scale);
-      float total = 0;
-      for (size_t p = 0; p < kParts; ++p) {
-        const int middle = Steps::stepOf(scales[p] * inverse);
-        float least = -1;
-        const Part part = valuesOf(p);
-        const Part importances = weightsOf(p);
-        for (int step = std::max(middle - 1, Steps::kLowStep);
-             step <= std::min(middle + 1, Steps::kHighStep); ++step) {
-          const float scale = choice.scale * Steps::multiplier(step);
-          const Part levels = Levels::nearest(part * inverseOf(scale), importances);
-          const float error = squaredError(part, importances, levels * scale);
-          if (least >= 0 && !(error < least)) continue;
-          least = error;
-          choice.steps[p] = step;
-          levels.store(&choice.levels[p * kPart]);
-        }
-        total += least;
-      }
-      return total;
-    }
-
-    // d for the steps and levels of a choice; each part's own scale for its levels.
-    float refit(const Choice& choice) {
-      float product = 0;
-      float square = 0;
-      for (size_t p = 0; p < kParts; ++p) {
-        const Fit fit = fitOf(valuesOf(p), weightsOf(p), Part::load(&choice.levels[p * kPart]));
-        const float factor = Steps::multiplier(choice.steps[p]);
-        product += factor * fit.product;
-        square += factor * factor * fit.square;
-        if (fit.square > 0) scales[p] = fit.scale();
-      }
-      return square > 0 ? product / square : 0.0f;
-    }
-  };
+  // Lattices choose levels of neighbours together; other levels are searched in all parts at once.
+  using Search = std::conditional_t<Levels::kSeparate, SideBySide<Format>, PartByPart<Format>>;
 
   static constexpr int kRefinements = 3;
 
@@ -231,6 +64,7 @@ struct Scaled {
     for (int round = 0; round < kRefinements; ++round) {
       if (!compete(search.refit(best))) break;
     }
+    search.setLevels(best);
     return best;
   }
 

@@ -59,92 +59,124 @@ struct TwoScales {
   };
   static constexpr Ladder<kSteps> kSearch{Steps().levels};
 
-  static Lanes searched(const float* values) {
-    const Lanes lanes = Lanes::load(values);
-    return isSymmetric() ? absolute(lanes) : lanes;
-  }
-
   static uint8_t nearestCode(float value) { return uint8_t(kLadder.indexOf(value)); }
 
+  // Sixteen halves at once, one in each lane.
+  struct Halves {
+    static constexpr size_t kBlocks = kLanes / 2;
+    Lanes row[kHalf];
+
+    static Halves of(const float* rotated) {
+      float spread[kHalf][kLanes];
+      for (size_t i = 0; i < kHalf; ++i) {
+        for (size_t lane = 0; lane < kLanes; ++lane) spread[i][lane] = rotated[lane * kHalf + i];
+      }
+      Halves halves;
+      std::memcpy(halves.row, spread, sizeof(spread));
+      if (!isSymmetric()) return halves;
+      for (Lanes& lanes : halves.row) lanes = absolute(lanes);
+      return halves;
+    }
+  };
+
   struct Fit {
-    float gain = 0;  // energy of the half that `scale` explains
-    float scale = 0;
+    Lanes gain = Lanes::all(0);  // energy of a half that `scale` explains
+    Lanes scale = Lanes::all(0);
+
+    static Fit chosen(const IntLanes& mask, const Fit& a, const Fit& b) {
+      return {select(mask, a.gain, b.gain), select(mask, a.scale, b.scale)};
+    }
   };
 
   // Codes for `inverse` = 1/scale, and the least-squares scale for those codes.
-  static Fit fitScale(const Lanes& values, float inverse) {
-    const Lanes levels = kSearch.nearest(values * inverse);
-    const float product = sumLanes(values * levels);
-    const float scale = product / sumLanes(levels * levels);
-    return {product > 0 ? product * scale : 0, scale};
+  static Fit fitScale(const Halves& values, const Lanes& inverse) {
+    const Lanes zero = Lanes::all(0);
+    Lanes product = zero, square = zero;
+    for (const Lanes& row : values.row) {
+      const Lanes levels = kSearch.nearest(row * inverse);
+      product = product + row * levels;
+      square = square + levels * levels;
+    }
+    const Lanes scale = product / square;
+    return {select(product > zero, product * scale, zero), scale};
   }
 
-  static Fit refine(const Lanes& values, Fit fit) {
+  static Fit refine(const Halves& values, Fit fit) {
     for (int round = 0; round < kRefinements; ++round) {
       const Fit next = fitScale(values, inverseOf(fit.scale));
-      if (!(next.gain > fit.gain)) break;
-      fit = next;
+      const IntLanes better = next.gain > fit.gain;
+      if (!any(better)) break;
+      fit = Fit::chosen(better, next, fit);
     }
     return fit;
   }
 
-  static float halfError(const Lanes& values, float scale) {
-    const Lanes errors = values - kSearch.nearest(values * inverseOf(scale)) * scale;
-    return sumLanes(errors * errors);
+  static Lanes errorOf(const Halves& values, const Lanes& scale) {
+    const Lanes inverse = inverseOf(scale);
+    Lanes sum = Lanes::all(0);
+    for (const Lanes& row : values.row) {
+      const Lanes error = row - kSearch.nearest(row * inverse) * scale;
+      sum = sum + error * error;
+    }
+    return sum;
   }
 
-  // The fp16 scale of a half.
-  static float chooseScale(const Lanes& values) {
-    const float rms = std::sqrt(sumLanes(values * values) * (1.0f / float(kHalf)));
-    const float inverse = inverseOf(rms);
-    if (inverse == 0) return 0;
+  static Lanes inverseRms(const Halves& values) {
+    Lanes squares = Lanes::all(0);
+    for (const Lanes& row : values.row) squares = squares + row * row;
+    float rms[kLanes];
+    squares.store(rms);
+    for (float& value : rms) value = std::sqrt(value * (1.0f / float(kHalf)));
+    return inverseOf(Lanes::load(rms));
+  }
+
+  // The fp16 scales of the halves; 0 where all is zero.
+  static Lanes chooseScales(const Halves& values) {
+    const Lanes inverse = inverseRms(values);
     Fit first, second;
     for (const float multiplier : kInverseMultipliers) {
       const Fit fit = fitScale(values, inverse * multiplier);
-      if (fit.gain > first.gain) {
-        second = first;
-        first = fit;
-      } else if (fit.gain > second.gain) {
-        second = fit;
-      }
+      const IntLanes best = fit.gain > first.gain;
+      second = Fit::chosen(best, first, Fit::chosen(fit.gain > second.gain, fit, second));
+      first = Fit::chosen(best, fit, first);
     }
-    return betterRounded(values, refine(values, first).scale, refine(values, second).scale);
+    const Lanes scales =
+        betterRounded(values, refine(values, first).scale, refine(values, second).scale);
+    return select(inverse > Lanes::all(0), scales, Lanes::all(0));
+  }
+
+  static Lanes rounded(const Lanes& scales) {
+    float lanes[kLanes];
+    scales.store(lanes);
+    for (float& scale : lanes) scale = roundToHalf(scale);
+    return Lanes::load(lanes);
   }
 
   // Rounding to fp16 moves codes and may reverse the order of candidates: they are compared anew,
   // together with the best scale for the codes that the first rounded one chooses.
-  static float betterRounded(const Lanes& values, float first, float second) {
-    const float rounded = roundToHalf(first);
-    float best = rounded;
-    float error = halfError(values, rounded);
-    const float again = fitScale(values, inverseOf(rounded)).scale;
-    for (const float candidate : {roundToHalf(second), roundToHalf(again)}) {
-      if (candidate == rounded || !(candidate > 0)) continue;
-      const float other = halfError(values, candidate);
-      if (other < error) {
-        error = other;
-        best = candidate;
-      }
+  static Lanes betterRounded(const Halves& values, const Lanes& first, const Lanes& second) {
+    Lanes best = rounded(first);
+    Lanes error = errorOf(values, best);
+    const Lanes again = rounded(fitScale(values, inverseOf(best)).scale);
+    for (const Lanes& candidate : {rounded(second), again}) {
+      const Lanes other = errorOf(values, candidate);
+      const IntLanes better = (error > other) & (candidate > Lanes::all(0));
+      best = select(better, candidate, best);
+      error = select(better, other, error);
     }
     return best;
   }
 
-  static void chooseCodes(const float* values, Choice& choice) {
-    for (size_t half = 0; half < 2; ++half) {
-      const float inverse = inverseOf(choice.scales[half]);
-      const Ints indices = kLadder.indices(Lanes::load(values + half * kHalf) * inverse);
-      for (size_t j = 0; j < kHalf; ++j) {
-        choice.codes[half * kHalf + j] = uint8_t(indices.part[j / 4][j % 4]);
-      }
-    }
-  }
-
-  static Choice choosePlain(const float* values) {
+  static Choice withCodes(const float* values, const float* scales) {
     Choice choice;
     for (size_t half = 0; half < 2; ++half) {
-      choice.scales[half] = chooseScale(searched(values + half * kHalf));
+      choice.scales[half] = scales[half];
+      const float inverse = inverseOf(scales[half]);
+      const IntLanes indices = kLadder.indices(Lanes::load(values + half * kHalf) * inverse);
+      int32_t codes[kHalf];
+      std::memcpy(codes, &indices, sizeof(codes));
+      for (size_t j = 0; j < kHalf; ++j) choice.codes[half * kHalf + j] = uint8_t(codes[j]);
     }
-    chooseCodes(values, choice);
     return choice;
   }
 
@@ -220,9 +252,10 @@ struct TwoScales {
     return best;
   }
 
-  // `values` are rotated, `weights` belong to the columns before rotation (null: all equal).
-  static Choice choose(const float* values, const float* weights) {
-    const Choice plain = choosePlain(values);
+  // `values` are rotated, `weights` belong to the columns before rotation (null: all equal);
+  // `scales` are those of the choice for equal weights.
+  static Choice choose(const float* values, const float* weights, const float* scales) {
+    const Choice plain = withCodes(values, scales);
     if (weights == nullptr) return plain;
     const float largest = largestImportance(weights, kRotation);
     Importance importance;
@@ -230,13 +263,25 @@ struct TwoScales {
     return chooseWeighted(values, importance, plain);
   }
 
-  static void encodeBlock(const float* weights32, const float* importances, Block& block) {
-    alignas(16) float values[kRotation];
-    std::copy_n(weights32, kRotation, values);
-    rotate(values);
-    const Choice choice = choose(values, importances);
-    for (size_t half = 0; half < 2; ++half) block.scales[half] = floatToHalf(choice.scales[half]);
-    block.codes.put(choice.codes);
+  static void encode(std::span<const float> row, std::span<const float> weights,
+                     std::span<std::byte> bytes) {
+    constexpr size_t kMost = Halves::kBlocks * kRotation;
+    for (size_t at = 0; at < row.size(); at += kMost) {
+      const size_t count = std::min(kMost, row.size() - at);
+      alignas(16) float values[kMost] = {};
+      std::copy_n(&row[at], count, values);
+      for (size_t i = 0; i < count; i += kRotation) rotate(values + i);
+      float scales[kLanes];
+      chooseScales(Halves::of(values)).store(scales);
+      for (size_t i = 0; i < count; i += kRotation) {
+        const float* importances = weights.empty() ? nullptr : &weights[at + i];
+        const Choice choice = choose(values + i, importances, scales + i / kHalf);
+        Block block;
+        for (size_t h = 0; h < 2; ++h) block.scales[h] = floatToHalf(choice.scales[h]);
+        block.codes.put(choice.codes);
+        std::memcpy(&bytes[(at + i) / kRotation * sizeof(Block)], &block, sizeof(block));
+      }
+    }
   }
 
   static void decodeBlock(const Block& block, float* values) {
@@ -250,12 +295,29 @@ struct TwoScales {
     std::copy_n(rotated, kRotation, values);
   }
 
-  using Rows = BlockCodec<kRotation, Block, encodeBlock, decodeBlock>;
+  struct Rows {
+    static uint64_t rowBytes(uint64_t n) {
+      return n % kRotation ? 0 : n / kRotation * sizeof(Block);
+    }
+    static constexpr auto encode = TwoScales::encode;
+
+    static void decode(std::span<const std::byte> bytes, std::span<float> row) {
+      for (size_t i = 0; i < row.size() / kRotation; ++i) {
+        Block block;
+        std::memcpy(&block, &bytes[i * sizeof(Block)], sizeof(Block));
+        decodeBlock(block, &row[i * kRotation]);
+      }
+    }
+  };
 
   static void fit(std::span<const float> values, std::span<const float> weights,
                   std::span<float> parameters) {
-    const Choice choice = choose(values.data(), weights.empty() ? nullptr : weights.data());
-    std::copy_n(choice.scales, 2, parameters.data());
+    float block[Halves::kBlocks * kRotation] = {};
+    std::copy_n(values.data(), kRotation, block);
+    float scales[kLanes];
+    chooseScales(Halves::of(block)).store(scales);
+    const float* importances = weights.empty() ? nullptr : weights.data();
+    std::copy_n(choose(values.data(), importances, scales).scales, 2, parameters.data());
   }
 
   static void round(const float* values, size_t index, std::span<const float> parameters,

@@ -60,7 +60,9 @@ struct Encoder {
 
   static Lanes withoutIdle(const Lanes& lanes) {
     if (kGroups >= kLanes) return lanes;
-    return {{lanes.part[0], lanes.part[1], Float4{}, Float4{}}};
+    float values[kLanes] = {};
+    std::memcpy(values, &lanes, kGroups * sizeof(float));
+    return Lanes::load(values);
   }
 
   // Bits and codes for `scale`, and the least-squares scale for those.
@@ -72,7 +74,7 @@ struct Encoder {
     for (size_t base = 0; base < kGroups; base += kLanes) {
       const Sums zero = tableSums<0>(block, base, inverse);
       const Sums one = tableSums<1>(block, base, inverse);
-      const Ints second = one.score() > zero.score();
+      const IntLanes second = one.score() > zero.score();
       products = products + select(second, one.products, zero.products);
       squares = squares + select(second, one.squares, zero.squares);
     }
@@ -118,18 +120,18 @@ struct Encoder {
   static void chooseCodes(const float* values, const Transposed& block, Choice& choice) {
     const float inverse = inverseOf(choice.scale * kUnit);
     for (size_t base = 0; base < kGroups; base += kLanes) {
-      const Ints second =
+      const IntLanes second =
           tableSums<1>(block, base, inverse).score() > tableSums<0>(block, base, inverse).score();
       for (size_t lane = 0; lane < kLanes && base + lane < kGroups; ++lane) {
-        choice.bits[base + lane] = second.part[lane / 4][lane % 4] != 0;
+        choice.bits[base + lane] = second[lane] != 0;
       }
       for (size_t member = 0; member < kGroup; ++member) {
         const Lanes sizes = Lanes::load(&block.sizes[member][base]) * inverse;
-        const Ints indices[2] = {Layout::kLadders[0].indices(sizes),
-                                 Layout::kLadders[1].indices(sizes)};
+        const IntLanes indices[2] = {Layout::kLadders[0].indices(sizes),
+                                     Layout::kLadders[1].indices(sizes)};
         for (size_t lane = 0; lane < kLanes && base + lane < kGroups; ++lane) {
           const size_t at = (base + lane) * kGroup + member;
-          const int32_t index = indices[choice.bits[base + lane]].part[lane / 4][lane % 4];
+          const int32_t index = indices[choice.bits[base + lane]][lane];
           choice.codes[at] = Layout::signedCode(values[at] < 0, size_t(index));
         }
       }
