@@ -91,7 +91,7 @@ Result<double> peakOfBytes(JobContext& job) {
     std::vector<uint8_t> weights(panel->panelBytes(k));
     std::vector<int8_t> codes(kBatch * k);
     std::vector<float> scales(kBatch * k / kPanelStep), out(kBatch * kPanelRows);
-    std::vector<int32_t> sums(kBatch * k / kPanelSums);
+    std::vector<int32_t> sums(kBatch * k / kPanelStep * kPanelSums);
     for (size_t i = 0; i < kProducts; ++i) {
       panel->multiply({.panels = weights.data(),
                        .panelCount = 1,

@@ -101,12 +101,13 @@ RoundedActivations LinearInput::rounded(const Matrix& input, bool rotated, JobCo
   if (!form.isRounded) {
     form.codes.resize(input.values.size());
     form.scales.resize(input.values.size() / kPanelStep);
-    form.sums.resize(input.values.size() / kPanelSums);
+    form.sums.resize(input.values.size() / kPanelStep * kPanelSums);
     const size_t grain = std::max<size_t>(1, kFormValues / input.cols);
     job.parallelFor(input.rows, grain, [&](size_t begin, size_t end) {
       const size_t at = begin * input.cols;
       cpuKernels().roundActivations(from + at, (end - begin) * input.cols, &form.codes[at],
-                                    &form.scales[at / kPanelStep], &form.sums[at / kPanelSums]);
+                                    &form.scales[at / kPanelStep],
+                                    &form.sums[at / kPanelStep * kPanelSums]);
     });
     form.isRounded = true;
   }

@@ -18,11 +18,13 @@ void roundActivations(const float* row, size_t k, int8_t* codes, float* scales, 
     for (size_t i = 0; i < kPanelStep; ++i) {
       codes[i] = int8_t(int32_t(row[i] * inverse + kRounding - kRounding));
     }
-    for (size_t half = 0; half < 2; ++half) {
-      int32_t sum = 0;
-      for (size_t i = 0; i < kPanelSums; ++i) sum += codes[half * kPanelSums + i];
-      sums[2 * step + half] = sum;
-    }
+    int32_t halves[2] = {};
+    for (size_t i = 0; i < kPanelStep; ++i) halves[i / 16] += codes[i];
+    int32_t* to = sums + step * kPanelSums;
+    to[0] = -128 * halves[0];
+    to[1] = -128 * halves[1];
+    to[2] = to[0] + to[1];
+    to[3] = 0;
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// AVX-512 F, BW, VL, DQ, VNNI, BF16 and the matrix unit (AMX) for bfloat16. Empty when the compiler
-// was not asked for them.
+// AVX-512 F, BW, VL, DQ, VNNI, VBMI, BF16 and the matrix unit (AMX) for bfloat16. Empty when the
+// compiler was not asked for them.
 #include "kernels/base/levels.h"
 #include "kernels/cpu/kernels.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// AVX-512 F, BW, VL, DQ, VNNI. Empty when the compiler was not asked for them.
+// AVX-512 F, BW, VL, DQ, VNNI, VBMI. Empty when the compiler was not asked for them.
 #include "kernels/base/levels.h"
 #include "kernels/cpu/kernels.h"
 

@@ -30,7 +30,7 @@ bool runsAvx2() {
 bool runsAvx512() {
   return runsAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vnni");
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
 }
 
 // Linux saves the tiles of those processes only that ask for them (Documentation/arch/x86/xstate).

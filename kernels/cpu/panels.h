@@ -19,13 +19,14 @@ namespace bitloom {
 
 constexpr size_t kPanelRows = 16;
 constexpr size_t kPanelStep = 32;  // weights of a row that share an activation scale
-constexpr size_t kPanelSums = 16;  // activations of one entry of `sums`
+constexpr size_t kPanelSums = 4;   // entries of `sums` for one such step
 
 // Activations of `tokens` rows of k values, rounded: value ≈ scale · code. k is a multiple of 32.
 struct RoundedActivations {
   int8_t* codes;  // tokens × k
   float* scales;  // tokens × k / 32
-  int32_t* sums;  // tokens × k / 16: of the codes
+  int32_t* sums;  // tokens × k / 32 × 4: −128 · (sum of the first half's codes, of the second's,
+                  // of all), 0
 };
 
 struct PanelSource {

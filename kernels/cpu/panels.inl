@@ -37,6 +37,7 @@ struct StepOfRow {
 };
 
 constexpr size_t kUnits = kPanelStep / 4;
+constexpr size_t kPanelAhead = 4096;  // bytes, some 400 ns of reading
 
 template <class L>
 struct Panel {
@@ -50,6 +51,9 @@ struct Panel {
   static constexpr size_t kPickBytes = L::kPick == 0 ? 0 : kPanelStep / L::kPick * kPanelRows / 8;
   static constexpr size_t kCodesAt = kScalesBytes + kMinimaBytes + kPickBytes;
   static constexpr size_t kStepBytes = kCodesAt + 64 * size_t(L::kBits);
+  static constexpr bool kInWords = kCutsWords && L::kBits == 3;
+  // First bit of each unit of the two rows' words.
+  static constexpr int kWordStarts[kUnits] = {16, 40, 32, 56, 48, 8, 0, 24};
 
   static size_t bytes(size_t k) {
     if (k % L::kRow != 0) return 0;
@@ -80,7 +84,31 @@ struct Panel {
     return to;
   }
 
+  // Three-bit codes as a processor takes them that cuts eight fields out of 64 bits at once
+  // (vpmultishiftqb): of each two rows, a unit is 24 bits of one of three words; the 16 bits that
+  // each word has left make up a fourth word, of the last two units.
+  static void putWords(const Spread& spread, uint8_t* to) {
+    for (size_t pair = 0; pair < 8; ++pair) {
+      uint64_t words[4] = {};
+      for (size_t at = 0; at < kUnits; ++at) {
+        for (size_t i = 0; i < 8; ++i) {
+          const uint64_t code = spread.units[at][8 * pair + i];
+          const unsigned place = (unsigned(kWordStarts[at]) + 3 * unsigned(i)) % 64;
+          words[at / 2] |= code << place | (place > 61 ? code >> (64 - place) : 0);
+        }
+      }
+      for (size_t word = 0; word < 3; ++word) {
+        words[word] |= words[3] & uint64_t{0xffff} << (16 * word);
+        __builtin_memcpy(to + word * 64 + pair * 8, &words[word], 8);
+      }
+    }
+  }
+
   static void putCodes(const Spread& spread, uint8_t* to) {
+    if constexpr (kInWords) {
+      putWords(spread, to);
+      return;
+    }
     if constexpr (L::kBits == 8) {
       __builtin_memcpy(to, spread.units, sizeof spread.units);
       return;
@@ -142,12 +170,19 @@ struct Panel {
     }
   }
 
-  // The values of unit kUnit, unsigned.
+  // The values of unit kUnit, unsigned. With a wide table, bits of an index above the table's are
+  // of no account.
   template <size_t kUnit>
-  static Codes unit(const uint8_t* step) {
+  static Codes unit(const uint8_t* step, const CodeWords& words) {
     const uint8_t* codes = step + kCodesAt;
+    constexpr bool kLoose = kWideTables && L::kEntries == size_t(1) << L::kBits;
     Codes value;
-    if constexpr (L::kBits == 8) {
+    if constexpr (kInWords) {
+      value = fieldsOf<kWordStarts[kUnit], 3>(words.word[kUnit / 2]);
+      if constexpr (!kLoose) value = field<0, 7>(value);
+    } else if constexpr (L::kBits == 4 && kLoose) {
+      value = field<kUnit / 4 * 4, 255>(loadCodes(codes + 64 * (kUnit % 4)));
+    } else if constexpr (L::kBits == 8) {
       value = loadCodes(codes + 64 * kUnit);
     } else if constexpr (L::kBits >= 4) {
       value = field<kUnit / 4 * 4, 15>(loadCodes(codes + 64 * (kUnit % 4)));
@@ -181,8 +216,11 @@ struct Panel {
   };
 
   static StepCodes codesOf(const uint8_t* step) {
-    return {{unit<0>(step), unit<1>(step), unit<2>(step), unit<3>(step), unit<4>(step),
-             unit<5>(step), unit<6>(step), unit<7>(step)}};
+    CodeWords words;
+    if constexpr (kInWords) words = loadWords(step + kCodesAt);
+    return {{unit<0>(step, words), unit<1>(step, words), unit<2>(step, words),
+             unit<3>(step, words), unit<4>(step, words), unit<5>(step, words),
+             unit<6>(step, words), unit<7>(step, words)}};
   }
 
   static Wide number(const uint8_t* from) {
@@ -199,7 +237,8 @@ struct Panel {
   }
 
   // Sums of the products of one group of one step: Σ (u − zero)·a.
-  static Wide groupProducts(const StepCodes& codes, size_t group, const int8_t* a, int32_t sum) {
+  static Wide groupProducts(const StepCodes& codes, size_t group, const int8_t* a,
+                            const int32_t* sum) {
     constexpr size_t kCount = L::kGroup / 4;
     Sums sums = startSums<L::kZero>(sum);
 #pragma GCC unroll 8
@@ -223,8 +262,8 @@ struct Panel {
 #pragma GCC unroll 8
       for (size_t token = 0; token < kTokens; ++token) {
         const int8_t* a = input.codes + token * k + at * kPanelStep;
-        const int32_t* sums = input.sums + (token * k + at * kPanelStep) / kPanelSums;
-        const int32_t sum = kGroups == 2 ? sums[group] : sums[0] + sums[1];
+        const int32_t* sums = input.sums + (token * k / kPanelStep + at) * kPanelSums;
+        const int32_t* sum = sums + (kGroups == 2 ? group : 2);
         const float unit = input.scales[token * k / kPanelStep + at];
         const Wide products = groupProducts(codes, group, a, sum);
         if constexpr (L::kScale == StepScale::None) {
@@ -233,7 +272,8 @@ struct Panel {
           results[token] = plusProduct(results[token], times(products, splatWide(unit)), scale);
         }
         if constexpr (L::kMinimum) {
-          minima[token] = plusProduct(minima[token], splatWide(float(sum) * unit), minimum);
+          const Wide total = splatWide(float(*sum) * (unit * (-1.0f / 128)));
+          minima[token] = plusProduct(minima[token], total, minimum);
         }
       }
     }
@@ -245,16 +285,20 @@ struct Panel {
     Wide totals[kTokens];
     for (Wide& total : totals) total = splatWide(0);
     const size_t steps = k / kPanelStep;
-    for (size_t first = 0; first < steps; first += L::kSuper) {
+    const size_t shared = L::kHeader ? L::kSuper : steps;
+    for (size_t first = 0; first < steps; first += shared) {
       const uint8_t* header = panel;
       panel += kHeaderBytes;
-      const size_t end = first + L::kSuper < steps ? first + L::kSuper : steps;
+      const size_t end = first + shared < steps ? first + shared : steps;
       Wide results[kTokens];
       Wide minima[kTokens];
       for (Wide& result : results) result = splatWide(0);
       for (Wide& minimum : minima) minimum = splatWide(0);
       for (size_t step = first; step < end; ++step, panel += kStepBytes) {
-        __builtin_prefetch(panel + 2048);
+#pragma GCC unroll 10
+        for (size_t line = 0; line < kStepBytes; line += 64) {
+          __builtin_prefetch(panel + kPanelAhead + line);
+        }
         if constexpr (L::kHeader) {
           addStep<kTokens>(panel, input, k, step, results, minima);
         } else {
@@ -282,7 +326,7 @@ struct Panel {
     const RoundedActivations input = {
         .codes = task.input.codes + firstToken * task.k,
         .scales = task.input.scales + firstToken * task.k / kPanelStep,
-        .sums = task.input.sums + firstToken * task.k / kPanelSums};
+        .sums = task.input.sums + firstToken * task.k / kPanelStep * kPanelSums};
     const size_t stride = bytes(task.k);
     for (size_t panel = 0; panel < task.panelCount; ++panel) {
       float results[kTokens][kPanelRows];

@@ -6,6 +6,17 @@
 struct Codes {
   __m256i part[2];
 };
+constexpr bool kWideTables = false;
+constexpr bool kCutsWords = false;
+// Words of three-bit codes: other targets have them, here they are only named.
+struct CodeWords {
+  Codes word[4];
+};
+template <typename Byte>
+CodeWords loadWords(const Byte* from);
+template <int kFirst, int kStep>
+Codes fieldsOf(const Codes& words);
+
 struct Sums {
   __m256i part[2];
 };
@@ -97,8 +108,8 @@ inline void addProducts(Sums& sums, const Codes& codes, const int8_t* a) {
 
 // The zero of 128 is in the products already.
 template <int kZero>
-inline Sums startSums(int32_t activations) {
-  const __m256i start = _mm256_set1_epi32(kZero == 128 ? 0 : -kZero * activations);
+inline Sums startSums(const int32_t* sum) {
+  const __m256i start = _mm256_set1_epi32(kZero == 128 ? 0 : kZero * (*sum / 128));
   return {{start, start}};
 }
 

@@ -7,6 +7,17 @@
 struct Codes {
   uint8_t byte[64];
 };
+constexpr bool kWideTables = false;
+constexpr bool kCutsWords = false;
+// Words of three-bit codes: other targets have them, here they are only named.
+struct CodeWords {
+  Codes word[4];
+};
+template <typename Byte>
+CodeWords loadWords(const Byte* from);
+template <int kFirst, int kStep>
+Codes fieldsOf(const Codes& words);
+
 struct Sums {
   int32_t lane[16];
 };
@@ -74,8 +85,8 @@ BITLOOM_APART inline void addProducts(Sums& sums, const Codes& codes, const int8
 
 // What `sums` begins with so that it ends as Σ (u − zero)·a.
 template <int kZero>
-inline Sums startSums(int32_t activations) {
-  return splatSums(-kZero * activations);
+inline Sums startSums(const int32_t* sum) {
+  return splatSums(kZero * (*sum / 128));
 }
 
 inline Wide splatWide(float value) {

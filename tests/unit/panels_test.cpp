@@ -70,10 +70,10 @@ struct Rounded {
 
 Rounded round(const CpuKernels& table, const std::vector<float>& a, size_t tokens, size_t k) {
   Rounded result{std::vector<int8_t>(tokens * k), std::vector<float>(tokens * k / 32),
-                 std::vector<int32_t>(tokens * k / 16), std::vector<float>(tokens * k)};
+                 std::vector<int32_t>(tokens * k / 8), std::vector<float>(tokens * k)};
   for (size_t t = 0; t < tokens; ++t) {
     table.roundActivations(&a[t * k], k, &result.codes[t * k], &result.scales[t * k / 32],
-                           &result.sums[t * k / 16]);
+                           &result.sums[t * k / 8]);
   }
   for (size_t i = 0; i < a.size(); ++i) {
     result.values[i] = result.scales[i / 32] * float(result.codes[i]);
@@ -178,7 +178,7 @@ TEST_P(Panels, ATokenDoesNotDependOnOthersInItsBatch) {
     panel().multiply({.panels = packed.data(),
                       .panelCount = 2,
                       .input = {&input.codes[first * k], &input.scales[first * k / 32],
-                                &input.sums[first * k / 16]},
+                                &input.sums[first * k / 8]},
                       .activations = &activations[first * k],
                       .tokens = count,
                       .k = k,
@@ -252,10 +252,13 @@ TEST_P(Activations, AreRoundedToTheNearestOf127Steps) {
     EXPECT_NEAR(rounded.values[i], a[i], 0.5001f * rounded.scales[i / 32]);
   }
   EXPECT_EQ(rounded.scales[1], 0.0f);
-  for (size_t half = 0; half < k / 16; ++half) {
-    int sum = 0;
-    for (size_t i = 0; i < 16; ++i) sum += rounded.codes[half * 16 + i];
-    EXPECT_EQ(rounded.sums[half], sum);
+  for (size_t step = 0; step < k / 32; ++step) {
+    int halves[2] = {};
+    for (size_t i = 0; i < 32; ++i) halves[i / 16] += rounded.codes[step * 32 + i];
+    EXPECT_EQ(rounded.sums[4 * step], -128 * halves[0]);
+    EXPECT_EQ(rounded.sums[4 * step + 1], -128 * halves[1]);
+    EXPECT_EQ(rounded.sums[4 * step + 2], -128 * (halves[0] + halves[1]));
+    EXPECT_EQ(rounded.sums[4 * step + 3], 0);
   }
 }
 
