@@ -113,6 +113,10 @@ TEST_F(ChatPageTest, RegenerateReplacesTheLastAnswerWithTheNextSeed) {
 
 TEST_F(ChatPageTest, StopEndsBothWithinASecondAndBothGoOn) {
   openBuiltin();
+  // The weights of both columns are ready then, and both answers begin together.
+  type("maxTokensSpinBox", "1");
+  ASSERT_TRUE(ask("Once"));
+  click("newChatButton");
   type("maxTokensSpinBox", "450");
   send(kLongTalk);
   ASSERT_TRUE(QTest::qWaitFor(
