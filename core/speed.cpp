@@ -70,12 +70,13 @@ Result<double> peakOfFloats(JobContext& job) {
 Result<double> peakOfTiles(JobContext& job) {
   const TileKernels* tiles = cpuKernels().tiles;
   if (tiles == nullptr) return 0.0;
-  const size_t m = 2 * tiles->rows, n = tiles->columns, k = 256;
-  return peak(2.0 * double(m * n * k * kProducts), job, [&] {
+  const size_t m = 8 * tiles->rows, n = tiles->columns, k = 1024;
+  constexpr size_t kTimes = kProducts / 16;
+  return peak(2.0 * double(m * n * k * kTimes), job, [&] {
     std::vector<float> a(m * k, 0.5f), c(m * n);
     std::vector<uint8_t> strips(tiles->inputBytes(m, k, 1)), right(tiles->inputBytes(n, k, 1));
     tiles->prepare({strips.data(), a.data(), k, m, k, 1});
-    for (size_t i = 0; i < kProducts; ++i) {
+    for (size_t i = 0; i < kTimes; ++i) {
       tiles->multiply({strips.data(), m, nullptr, 0, c.data(), n, n, k, 1, right.data()});
     }
   });

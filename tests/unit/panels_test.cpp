@@ -322,6 +322,83 @@ TEST_P(Tiles, ProductAgreesWithDoubleLoopAtEverySizeOfEdge) {
   }
 }
 
+// Causal attention of one query, in double precision.
+std::vector<double> attended(const float* query, const std::vector<float>& keys,
+                             const std::vector<float>& values, size_t seen, size_t keyWidth,
+                             size_t valueWidth, double scale) {
+  std::vector<double> result(valueWidth);
+  std::vector<double> weights(seen);
+  double sum = 0;
+  for (size_t p = 0; p < seen; ++p) {
+    double score = 0;
+    for (size_t i = 0; i < keyWidth; ++i) {
+      score += double(query[i]) * double(keys[p * keyWidth + i]);
+    }
+    sum += weights[p] = std::exp(scale * score);
+  }
+  for (size_t p = 0; p < seen; ++p) {
+    for (size_t i = 0; i < valueWidth; ++i) {
+      result[i] += weights[p] / sum * double(values[p * valueWidth + i]);
+    }
+  }
+  return result;
+}
+
+TEST_P(Tiles, AttentionAgreesWithDoubleLoop) {
+  const CpuKernels& table = cpuKernels();
+  if (table.tiles == nullptr) GTEST_SKIP() << "this processor has no matrix unit";
+  const TileKernels& tiles = *table.tiles;
+  const size_t parts = GetParam();
+  for (const size_t keyWidth : {8u, 33u, 64u}) {
+    for (const size_t first : {0u, 1u, 37u}) {
+      for (const size_t count : {1u, 16u, 31u, 33u, 70u}) {
+        const size_t valueWidth = keyWidth == 33 ? 20 : keyWidth;
+        const size_t positions = first + count;
+        const auto queries = randomFloats(count * keyWidth, 31);
+        const auto keys = randomFloats(positions * keyWidth, 32);
+        const auto values = randomFloats(positions * valueWidth, 33);
+        std::vector<uint8_t> keyTiles(tiles.keyBytes(positions, keyWidth, parts));
+        std::vector<uint8_t> valueTiles(tiles.valueBytes(positions, valueWidth, parts));
+        std::vector<uint8_t> scratch(tiles.attendScratch(positions, keyWidth, parts));
+        std::vector<float> out(count * valueWidth + 1, 9);
+        tiles.packContext({.keys = keys.data(),
+                           .keyStride = keyWidth,
+                           .values = values.data(),
+                           .valueStride = valueWidth,
+                           .positions = positions,
+                           .headWidth = keyWidth,
+                           .valueWidth = valueWidth,
+                           .parts = parts,
+                           .keyTiles = keyTiles.data(),
+                           .valueTiles = valueTiles.data()});
+        tiles.attend({.queries = queries.data(),
+                      .queryStride = keyWidth,
+                      .keyTiles = keyTiles.data(),
+                      .valueTiles = valueTiles.data(),
+                      .positions = positions,
+                      .out = out.data(),
+                      .outStride = valueWidth,
+                      .count = count,
+                      .firstPosition = first,
+                      .headWidth = keyWidth,
+                      .valueWidth = valueWidth,
+                      .scale = 0.2f,
+                      .parts = parts,
+                      .scratch = scratch.data()});
+        for (size_t i = 0; i < count; ++i) {
+          const auto expected = attended(&queries[i * keyWidth], keys, values, first + i + 1,
+                                         keyWidth, valueWidth, double(0.2f));
+          for (size_t j = 0; j < valueWidth; ++j) {
+            ASSERT_NEAR(out[i * valueWidth + j], expected[j], parts == 2 ? 1e-4 : 3e-2)
+                << keyWidth << " wide, query " << i << " of " << count << " after " << first;
+          }
+        }
+        ASSERT_EQ(out.back(), 9.0f);
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Parts, Tiles, testing::Values(1u, 2u));
 
 }  // namespace
