@@ -20,7 +20,7 @@ TEST_F(ChatPageTest, BothColumnsStreamWhatTheCoreAnswers) {
   openBuiltin();
   EXPECT_TRUE(left->title().contains("F16"));
   EXPECT_TRUE(right->title().contains("TQ3_1S"));
-  type("maxTokensSpinBox", "80");
+  type("maxTokensSpinBox", "400");
   send(kLongTalk);
   EXPECT_TRUE(prompt->text().isEmpty());
   Watch seen;
@@ -35,7 +35,7 @@ TEST_F(ChatPageTest, BothColumnsStreamWhatTheCoreAnswers) {
   EXPECT_GT(seen.right.size(), 3u) << "the right answer came in one piece";
 
   Oracle oracle(studio.document->model().path());
-  const ChatOptions options{.sampler = {.temperature = 0, .seed = 42}, .maxTokens = 80};
+  const ChatOptions options{.sampler = {.temperature = 0, .seed = 42}, .maxTokens = 400};
   const Messages conversation{{"user", kLongTalk}};
   const ChatAnswer source = oracle.answer(oracle.variant(), conversation, options);
   const ChatAnswer coded = oracle.answer(oracle.variant(tq3), conversation, options);
