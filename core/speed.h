@@ -9,7 +9,8 @@
 
 namespace bitloom {
 
-// The machine's own limits. Products run in the first-level caches: nothing but arithmetic.
+// The machine's own speed: of its memory, and of our products on operands that stay in caches (what
+// the arithmetic units could do at best lies above these).
 struct Limits {
   double readBytes = 0;  // of a buffer beyond all caches
   double copyBytes = 0;  // of it, read and written
