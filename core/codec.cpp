@@ -6,8 +6,25 @@
 #include <map>
 #include <mutex>
 #include <numbers>
+#include <string>
+
+#include "kernels/cpu/kernels.h"
+
+// The shelf's table, once for each instruction set. The types of the other namespaces are the same
+// text as ours.
+#ifdef __x86_64__
+namespace bitloom_avx2 {
+std::span<const bitloom::Codec* const> portableCodecs();
+}
+namespace bitloom_avx512 {
+std::span<const bitloom::Codec* const> portableCodecs();
+}
+#endif
 
 namespace bitloom {
+
+std::span<const Codec* const> portableCodecs();
+
 namespace {
 
 constexpr size_t kSample = 4096;  // every layout divides it; two digits of the error
@@ -48,6 +65,27 @@ double measuredError(const Codec& codec) {
 }
 
 }  // namespace
+
+std::vector<const Codec*> codecsFor(std::string_view cpu) {
+  const CpuKernels* kernels = findCpuKernels(std::string(cpu).c_str());
+  if (kernels == nullptr) return {};
+  const auto portable = portableCodecs();
+  std::vector<const Codec*> table(portable.begin(), portable.end());
+#ifdef __x86_64__
+  std::span<const Codec* const> faster;
+  if (cpu == "avx2") faster = bitloom_avx2::portableCodecs();
+  if (cpu == "avx512" || cpu == "amx") faster = bitloom_avx512::portableCodecs();
+  for (const Codec*& codec : table) {
+    for (const Codec* other : faster) codec = other->name == codec->name ? other : codec;
+  }
+#endif
+  return table;
+}
+
+std::span<const Codec* const> codecs() {
+  static const std::vector<const Codec*> table = codecsFor(cpuKernels().name);
+  return table;
+}
 
 const Codec* effectiveCodec(const Codec* requested, uint64_t rowLength) {
   const Codec* codec = requested;

@@ -75,8 +75,13 @@ struct Encoded {
   std::vector<std::byte> bytes;
 };
 
-std::span<const Codec* const> codecs();         // in the order of names
+// In the order of names; as compiled for this processor, or for the one that BITLOOM_CPU asks for.
+std::span<const Codec* const> codecs();
 const Codec* findCodec(std::string_view name);  // null when unknown
+
+// The codecs as compiled for `cpu` (names as in kernels/cpu/kernels.h); empty when it is unknown or
+// not this one's. All give the same bytes and floats, at different speeds.
+std::vector<const Codec*> codecsFor(std::string_view cpu);
 
 // The codec itself, or the first of its chain of fallbacks that holds rows of `rowLength`.
 // f16 holds any row, so the chain always ends.

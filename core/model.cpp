@@ -37,6 +37,11 @@ Result<std::shared_ptr<const Model>> Model::open(const std::filesystem::path& pa
   return GgufReader::open(path);
 }
 
+void Model::release(const Tensor& tensor) const {
+  CHECK(indexOf(tensor) < m_tensors.size());
+  MappedFile::release(tensor.bytes);
+}
+
 std::string Model::name() const {
   const auto named = m_metadata.stringOf("general.name");
   if (named && !named->empty()) return validUtf8(*named);

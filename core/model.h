@@ -48,6 +48,9 @@ class Model {
   const Tensor* find(std::string_view name) const;               // null when absent
   size_t indexOf(const Tensor& tensor) const { return size_t(&tensor - m_tensors.data()); }
 
+  // The tensor's pages need not stay in memory; whoever reads it again has them read again.
+  void release(const Tensor& tensor) const;
+
   uint64_t fileBytes() const { return m_fileBytes; }  // all parts together
   uint64_t weights() const;                           // over all tensors
   double bitsPerWeight() const;                       // tensor bytes × 8 ÷ weights

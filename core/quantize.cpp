@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 
 #include "core/base/strings.h"
 #include "core/io/gguf_layout.h"
@@ -15,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kPiece = 4 << 20;  // hashed between two checkpoints
+constexpr size_t kPiece = 4 << 20;       // hashed between two looks at the job
+constexpr size_t kTensorsPerThread = 4;  // hashed between two checkpoints
 
 bool isCopied(const Choice& choice, const Tensor& source) {
   return !choice.effective || choice.effective == source.codec;
@@ -66,30 +68,74 @@ Result<void> checkPlan(const Model& model, const Plan& plan) {
                    " tensors, but ", model.path().string(), " has ", model.tensors().size(), ".");
 }
 
-Result<void> writeTensor(const Tensor& source, const Choice& choice, const Calibration* calibration,
-                         GgufWriter& writer, JobContext& job) {
+// No bytes for a tensor that is copied.
+Result<Encoded> encode(const Tensor& source, const Choice& choice, const Calibration* calibration,
+                       JobContext& job) {
   if (isCopied(choice, source)) {
     if (source.codec) TRY(checkFinite(source, job));
-    return writer.write(source.bytes, job);
+    return Encoded{};
   }
   const TensorStatistics* statistics = calibration ? calibration->find(source.name) : nullptr;
-  TRY(const Encoded encoded,
+  TRY(Encoded encoded,
       choice.method->quantize({source, *choice.effective, statistics, choice.options}, job));
   if (encoded.bytes.size() != choice.bytes) {
     return makeError(ErrorCode::Unsupported, source.name, ": method ", choice.method->name,
                      " gave ", encoded.bytes.size(), " bytes, but the plan has ", choice.bytes,
                      ".");
   }
-  return writer.write(encoded.bytes, job);
+  return encoded;
 }
 
-Result<std::string> digestOf(std::span<const std::byte> bytes, JobContext& job) {
+// While a tensor is hashed, written and made durable, the next one is encoded.
+Result<void> writeTensors(const Model& model, const Plan& plan, const Calibration* calibration,
+                          GgufWriter& writer, JobContext& job) {
+  std::future<Result<void>> writing;  // waited for when it goes
+  const auto written = [&]() -> Result<void> {
+    if (!writing.valid()) return {};
+    return writing.get();
+  };
+  for (size_t i = writer.next(); i < plan.tensors.size(); ++i) {
+    const Tensor& source = model.tensors()[i];
+    const Choice& choice = plan.tensors[i];
+    job.step(source.name);
+    TRY(job.checkpoint());
+    TRY(Encoded encoded, encode(source, choice, calibration, job));
+    TRY(written());
+    const auto write = [&, data = std::move(encoded.bytes)]() -> Result<void> {
+      TRY(writer.write(isCopied(choice, source) ? source.bytes : std::span(data), job));
+      model.release(source);
+      return {};
+    };
+    writing = std::async(std::launch::async, std::move(write));
+  }
+  return written();
+}
+
+// "" when the job is cancelled.
+std::string digestOf(std::span<const std::byte> bytes, const JobContext& job) {
   Sha256 hash;
   for (size_t at = 0; at < bytes.size(); at += kPiece) {
-    TRY(job.checkpoint());
+    if (job.cancelled()) return {};
     hash.update(bytes.subspan(at, std::min(kPiece, bytes.size() - at)));
   }
   return hash.hex();
+}
+
+Result<std::vector<std::string>> digestsOf(const Model& model, JobContext& job) {
+  const std::span<const Tensor> tensors = model.tensors();
+  std::vector<std::string> digests(tensors.size());
+  const size_t wave = kTensorsPerThread * size_t(job.workers().threads());
+  for (size_t first = 0; first < tensors.size(); first += wave) {
+    TRY(job.checkpoint());
+    job.parallelFor(std::min(wave, tensors.size() - first), 1, [&](size_t begin, size_t end) {
+      for (size_t i = first + begin; i < first + end; ++i) {
+        digests[i] = digestOf(tensors[i].bytes, job);
+        model.release(tensors[i]);
+      }
+    });
+  }
+  TRY(job.checkpoint());
+  return digests;
 }
 
 // Reads the file again as any reader would and compares it with the plan.
@@ -104,6 +150,7 @@ Result<void> compare(const fs::path& written, const Model& model, const Plan& pl
   if (read->fileBytes() != layout.fileBytes) return differs("the size");
   if (read->tensors().size() != plan.tensors.size()) return differs("the number of tensors");
   if (headerBytes(read->metadata(), layout.tensors) != header) return differs("the metadata");
+  TRY(const std::vector<std::string> found, digestsOf(*read, job));
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const Tensor& got = read->tensors()[i];
     const Tensor& source = model.tensors()[i];
@@ -113,8 +160,7 @@ Result<void> compare(const fs::path& written, const Model& model, const Plan& pl
         got.type != (effective ? effective->name : std::string_view(source.type))) {
       return differs(source.name);
     }
-    TRY(const std::string digest, digestOf(got.bytes, job));
-    if (got.bytes.size() != layout.tensors[i].bytes || digest != digests[i]) {
+    if (got.bytes.size() != layout.tensors[i].bytes || found[i] != digests[i]) {
       return differs(strCat("the data of ", source.name));
     }
   }
@@ -139,12 +185,7 @@ Result<QuantizeSummary> quantize(const Model& model, const Plan& plan,
   TRY(GgufWriter writer,
       GgufWriter::create(target, header, layout, {identity, options.resume}, job));
   for (size_t i = 0; i < writer.next(); ++i) job.advance(layout.tensors[i].bytes);
-  while (writer.next() < plan.tensors.size()) {
-    const Tensor& source = model.tensors()[writer.next()];
-    job.step(source.name);
-    TRY(job.checkpoint());
-    TRY(writeTensor(source, plan.tensors[writer.next()], calibration, writer, job));
-  }
+  TRY(writeTensors(model, plan, calibration, writer, job));
   job.step("comparing the written file with the plan");
   TRY(const fs::path written, writer.finish());
   TRY(compare(written, model, plan, layout, header, writer.digests(), job));

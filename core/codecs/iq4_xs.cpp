@@ -32,7 +32,9 @@ struct Format : super_block::HalfScale {
     for (size_t p = 0; p < choice.steps.size(); ++p) {
       choice.steps[p] = (block.scaleLow.get(p) | block.scaleHigh.get(p) << 4) + Steps::kLowStep;
     }
-    for (size_t i = 0; i < kWeights; ++i) choice.levels[i] = Levels::level(block.codes.get(i));
+    uint8_t codes[kWeights] = {};
+    block.codes.take(codes);
+    super_block::setLevels<Levels>(codes, choice.levels);
   }
 
   static void write(const Choice& choice, Block& block) {
@@ -41,7 +43,9 @@ struct Format : super_block::HalfScale {
       block.scaleLow.add(p, choice.steps[p] - Steps::kLowStep);
       block.scaleHigh.add(p, (choice.steps[p] - Steps::kLowStep) >> 4);
     }
-    for (size_t i = 0; i < kWeights; ++i) block.codes.add(i, Levels::code(choice.levels[i]));
+    uint8_t codes[kWeights];
+    super_block::setCodes<Levels>(choice.levels, codes);
+    block.codes.put(codes);
   }
 };
 

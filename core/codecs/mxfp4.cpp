@@ -41,12 +41,16 @@ struct Format : super_block::UnitScale {
   static void read(const Block& block, Choice& choice) {
     choice.scale = 1;
     std::copy_n(block.scales, choice.steps.size(), choice.steps.begin());
-    for (size_t i = 0; i < kWeights; ++i) choice.levels[i] = Levels::level(block.codes.get(i));
+    uint8_t codes[kWeights] = {};
+    block.codes.take(codes);
+    super_block::setLevels<Levels>(codes, choice.levels);
   }
 
   static void write(const Choice& choice, Block& block) {
     for (size_t p = 0; p < choice.steps.size(); ++p) block.scales[p] = uint8_t(choice.steps[p]);
-    for (size_t i = 0; i < kWeights; ++i) block.codes.add(i, Levels::code(choice.levels[i]));
+    uint8_t codes[kWeights];
+    super_block::setCodes<Levels>(choice.levels, codes);
+    block.codes.put(codes);
   }
 };
 

@@ -14,6 +14,7 @@ struct Format {
   static constexpr int kTopCode = 3;
   static constexpr int kTopStep = 15;
   static constexpr int kTrials = 7;
+  using Levels = super_block::Even<0, kTopCode>;
   using Choice = super_block::OffsetChoice<kWeights, kPart>;
 
   struct Block {
@@ -31,7 +32,9 @@ struct Format {
       choice.scales[p] = block.parts.get(p);
       choice.minima[p] = block.parts.get(p + 16);
     }
-    for (size_t i = 0; i < kWeights; ++i) choice.levels[i] = float(block.codes.get(i));
+    uint8_t codes[kWeights] = {};
+    block.codes.take(codes);
+    super_block::setLevels<Levels>(codes, choice.levels);
   }
 
   static void write(const Choice& choice, Block& block) {
@@ -41,7 +44,9 @@ struct Format {
       block.parts.add(p, choice.scales[p]);
       block.parts.add(p + 16, choice.minima[p]);
     }
-    for (size_t i = 0; i < kWeights; ++i) block.codes.add(i, int(choice.levels[i]));
+    uint8_t codes[kWeights];
+    super_block::setCodes<Levels>(choice.levels, codes);
+    block.codes.put(codes);
   }
 };
 

@@ -34,9 +34,10 @@ struct Format : super_block::HalfScale {
     for (size_t p = 0; p < choice.steps.size(); ++p) {
       choice.steps[p] = (block.scaleLow.get(p) | block.scaleHigh.get(p) << 4) + Steps::kLowStep;
     }
-    for (size_t i = 0; i < kWeights; ++i) {
-      choice.levels[i] = Levels::level(block.low.get(i) | block.high.get(i) << 2);
-    }
+    uint8_t codes[kWeights] = {};
+    block.low.take(codes);
+    block.high.take(codes, 2);
+    super_block::setLevels<Levels>(codes, choice.levels);
   }
 
   static void write(const Choice& choice, Block& block) {
@@ -45,11 +46,10 @@ struct Format : super_block::HalfScale {
       block.scaleLow.add(p, choice.steps[p] - Steps::kLowStep);
       block.scaleHigh.add(p, (choice.steps[p] - Steps::kLowStep) >> 4);
     }
-    for (size_t i = 0; i < kWeights; ++i) {
-      const int code = Levels::code(choice.levels[i]);
-      block.low.add(i, code);
-      block.high.add(i, code >> 2);
-    }
+    uint8_t codes[kWeights];
+    super_block::setCodes<Levels>(choice.levels, codes);
+    block.low.put(codes);
+    block.high.put(codes, 2);
   }
 };
 

@@ -12,10 +12,13 @@ struct Codes {
   super_block::Planes<1, 32, 256> high;
   super_block::Planes<4, 32, 256> low;
 
-  int get(size_t i) const { return low.get(i) | high.get(i) << 4; }
-  void add(size_t i, int code) {
-    low.add(i, code);
-    high.add(i, code >> 4);
+  void put(const uint8_t* codes) {
+    low.put(codes);
+    high.put(codes, 4);
+  }
+  void take(uint8_t* codes) const {
+    low.take(codes);
+    high.take(codes, 4);
   }
 };
 using Format = k_quants::SixBitFormat<Codes>;

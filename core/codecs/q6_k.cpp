@@ -29,19 +29,19 @@ struct Format : super_block::HalfScale {
   static void read(const Block& block, Choice& choice) {
     choice.scale = halfToFloat(block.scale);
     std::copy_n(block.scales, choice.steps.size(), choice.steps.begin());
-    for (size_t i = 0; i < kWeights; ++i) {
-      choice.levels[i] = Levels::level(block.low.get(i) | block.high.get(i) << 4);
-    }
+    uint8_t codes[kWeights] = {};
+    block.low.take(codes);
+    block.high.take(codes, 4);
+    super_block::setLevels<Levels>(codes, choice.levels);
   }
 
   static void write(const Choice& choice, Block& block) {
     block.scale = floatToHalfClamped(choice.scale);
     for (size_t p = 0; p < choice.steps.size(); ++p) block.scales[p] = int8_t(choice.steps[p]);
-    for (size_t i = 0; i < kWeights; ++i) {
-      const int code = Levels::code(choice.levels[i]);
-      block.low.add(i, code);
-      block.high.add(i, code >> 4);
-    }
+    uint8_t codes[kWeights];
+    super_block::setCodes<Levels>(choice.levels, codes);
+    block.low.put(codes);
+    block.high.put(codes, 4);
   }
 };
 

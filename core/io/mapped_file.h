@@ -20,6 +20,9 @@ class MappedFile {
   const std::filesystem::path& path() const { return m_path; }
   std::span<const std::byte> bytes() const { return m_bytes; }
 
+  // Pages that lie wholly in `part` leave memory; they are read again when they are needed.
+  static void release(std::span<const std::byte> part);
+
  private:
   MappedFile(std::filesystem::path path, std::span<const std::byte> bytes);
 

@@ -12,6 +12,14 @@ inline constexpr float kTq4[16] = {
     -2.732590f, -2.069017f, -1.618046f, -1.256231f, -0.942340f, -0.656759f, -0.388048f, -0.128395f,
     0.128395f,  0.388048f,  0.656759f,  0.942340f,  1.256231f,  1.618046f,  2.069017f,  2.732590f};
 
+// IQ4_NL and IQ4_XS (ggml-common.h of ggml-org: the values that a code means).
+inline constexpr float kUneven[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
+
+// MXFP4 and NVFP4, by code: the doubles of OCP's four-bit floats (Microscaling Formats 1.0, table
+// 5), so that they are whole.
+inline constexpr float kFloat4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
 // TQn_1Bg: magnitudes of scale bits 0 and 1; n code bits, one scale bit for g weights.
 template <int kBits, int kGroup>
 struct OneBit;

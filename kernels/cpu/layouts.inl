@@ -198,3 +198,27 @@ struct SixBitLayout : SuperLayout {
     }
   }
 };
+
+// Binary and ternary codes around 1, a half for each few steps.
+struct OneScaleLayout : PanelLayout {
+  static constexpr int kBits = 2;
+  static constexpr int kZero = 1;
+  static constexpr StepScale kScale = StepScale::None;
+  static constexpr bool kHeader = true;
+};
+
+// Four-bit codes with a table of whole numbers.
+template <const float (&kLevels)[16]>
+struct Table4Layout : PanelLayout {
+  static constexpr int kBits = 4;
+  static constexpr int kZero = 128;
+  static constexpr size_t kEntries = 16;
+  struct Entries : ByteTable<16> {
+    constexpr Entries() {
+      for (size_t i = 0; i < 16; ++i) this->set(i, int(kLevels[i]));
+    }
+  };
+  static constexpr Entries kTable = {};
+};
+using UnevenLayout = Table4Layout<levels::kUneven>;
+using Float4Layout = Table4Layout<levels::kFloat4>;

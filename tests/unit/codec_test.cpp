@@ -418,6 +418,27 @@ TEST(Codecs, FallBackToAFormatOfSimilarSizeThatHoldsTheRow) {
   EXPECT_EQ(effective("fp8_e4m3", 1), "fp8_e4m3");
 }
 
+TEST(Codecs, GiveTheSameBytesAndFloatsOnEveryProcessor) {
+  const std::vector<const Codec*> portable = codecsFor("scalar");
+  ASSERT_EQ(portable.size(), codecs().size());
+  EXPECT_TRUE(codecsFor("no such processor").empty());
+  const Floats row = gaussian(2048, 31);
+  const Floats weights = importances(row.size(), 32);
+  for (const char* cpu : {"avx2", "avx512", "amx"}) {
+    const std::vector<const Codec*> others = codecsFor(cpu);
+    for (size_t i = 0; i < others.size(); ++i) {
+      ASSERT_EQ(others[i]->name, portable[i]->name);
+      EXPECT_NE(others[i], portable[i]);
+      const Bytes bytes = encode(*portable[i], row);
+      EXPECT_EQ(encode(*others[i], row), bytes) << cpu << " " << portable[i]->name;
+      EXPECT_EQ(encode(*others[i], row, weights), encode(*portable[i], row, weights))
+          << cpu << " " << portable[i]->name;
+      EXPECT_EQ(decode(*others[i], bytes, row.size()), decode(*portable[i], bytes, row.size()))
+          << cpu << " " << portable[i]->name;
+    }
+  }
+}
+
 TEST(Codecs, OfOneWidthCompareByTheirErrorOnGaussianWeights) {
   const auto error = [](const char* name) { return gaussianError(*findCodec(name)); };
   EXPECT_EQ(error("f32"), 0);

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
+#include <fstream>
 
 #include "tests/support/gguf_bytes.h"
 #include "tests/support/paths.h"
@@ -39,6 +42,25 @@ TEST(Model, OpensTheBuiltInModel) {
   EXPECT_EQ(embedding->bytes.size(), 2097152u);
   EXPECT_EQ(model.indexOf(*embedding), 0u);
   EXPECT_EQ(model.fileBytes(), std::filesystem::file_size(model.path()));
+}
+
+// Of files, in bytes.
+uint64_t residentFileBytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t size = 0, resident = 0, shared = 0;
+  statm >> size >> resident >> shared;
+  return shared * uint64_t(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(Model, AReleasedTensorLeavesMemoryAndReadsTheSame) {
+  const auto opened = Model::open(test::sourcePath("resources/models/bitloom-story-11m-f16.gguf"));
+  ASSERT_TRUE(opened) << opened.error().message;
+  const Tensor& embedding = *(*opened)->find("token_embd.weight");
+  const std::vector<std::byte> copy(embedding.bytes.begin(), embedding.bytes.end());
+  const uint64_t before = residentFileBytes();
+  (*opened)->release(embedding);
+  EXPECT_LT(residentFileBytes() + (1u << 20), before);
+  EXPECT_TRUE(std::equal(copy.begin(), copy.end(), embedding.bytes.begin()));
 }
 
 TEST(Model, OpensTheSharedModelsWithTheirCounts) {

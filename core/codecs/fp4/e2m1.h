@@ -4,6 +4,7 @@
 // whole.
 #pragma once
 #include "core/codecs/super_block/levels.h"
+#include "kernels/base/levels.h"
 
 namespace bitloom::fp4 {
 
@@ -24,10 +25,7 @@ struct E2M1 {
   static int codeOf(int index) { return index < 7 ? 15 - index : index - 7; }
   static int nearestCode(float scaled) { return codeOf(Ascending::nearestCode(scaled)); }
   static int code(float level) { return codeOf(Ascending::code(level)); }
-  static float level(int code) {
-    const float magnitude = Table::kLevels[7 + (code & 7)];
-    return code & 8 ? -magnitude : magnitude;
-  }
+  static float level(int code) { return levels::kFloat4[code]; }
 };
 
 }  // namespace bitloom::fp4

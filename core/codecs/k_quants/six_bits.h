@@ -27,7 +27,7 @@ struct SixBits {
   }
 };
 
-// Codes: get(i), add(i, code) and kTopCode.
+// Codes: put(codes), take(codes) as planes.h, and kTopCode.
 template <typename Codes>
 struct SixBitFormat {
   static constexpr size_t kWeights = 256;
@@ -35,6 +35,7 @@ struct SixBitFormat {
   static constexpr int kTopCode = Codes::kTopCode;
   static constexpr int kTopStep = 63;
   static constexpr int kTrials = 7;
+  using Levels = super_block::Even<0, kTopCode>;
   using Choice = super_block::OffsetChoice<kWeights, kPart>;
 
   struct Block {
@@ -51,7 +52,9 @@ struct SixBitFormat {
       choice.scales[p] = block.parts.get(p, 0);
       choice.minima[p] = block.parts.get(p, 4);
     }
-    for (size_t i = 0; i < kWeights; ++i) choice.levels[i] = float(block.codes.get(i));
+    uint8_t codes[kWeights] = {};
+    block.codes.take(codes);
+    super_block::setLevels<Levels>(codes, choice.levels);
   }
 
   static void write(const Choice& choice, Block& block) {
@@ -61,7 +64,9 @@ struct SixBitFormat {
       block.parts.add(p, 0, choice.scales[p]);
       block.parts.add(p, 4, choice.minima[p]);
     }
-    for (size_t i = 0; i < kWeights; ++i) block.codes.add(i, int(choice.levels[i]));
+    uint8_t codes[kWeights];
+    super_block::setCodes<Levels>(choice.levels, codes);
+    block.codes.put(codes);
   }
 };
 

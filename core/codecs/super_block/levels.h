@@ -2,6 +2,7 @@
 // What the codes of a block mean before scaling: evenly spaced levels, or a table of them. Each is
 // chosen for itself (kSeparate), unlike points of a lattice, so that any sixteen may share lanes.
 #pragma once
+#include <array>
 #include <iterator>
 
 #include "core/codecs/super_block/numbers.h"
@@ -43,5 +44,14 @@ struct Listed {
   static int code(float level) { return int(kLadder.indexOf(level)); }
   static float level(int code) { return Table::kLevels[code]; }
 };
+
+template <typename Levels, size_t kCount>
+void setLevels(const uint8_t (&codes)[kCount], std::array<float, kCount>& levels) {
+  for (size_t i = 0; i < kCount; ++i) levels[i] = Levels::level(codes[i]);
+}
+template <typename Levels, size_t kCount>
+void setCodes(const std::array<float, kCount>& levels, uint8_t (&codes)[kCount]) {
+  for (size_t i = 0; i < kCount; ++i) codes[i] = uint8_t(Levels::code(levels[i]));
+}
 
 }  // namespace bitloom::super_block

@@ -73,7 +73,8 @@ struct Lines {
   }
 };
 
-// Format: kWeights, kPart; kTopCode; kTopStep, of scales and minima; kTrials; Block; read, write.
+// Format: kWeights, kPart; Levels, kTopCode; kTopStep, of scales and minima; kTrials; Block; read,
+// write.
 template <typename Format>
 struct Offset {
   using Self = Offset;
@@ -81,7 +82,7 @@ struct Offset {
   static constexpr size_t kPart = Format::kPart;
   static constexpr size_t kParts = kWeights / kPart;
   static constexpr float kTopCode = float(Format::kTopCode);
-  using Levels = Even<0, Format::kTopCode>;
+  using Levels = typename Format::Levels;
   using Block = typename Format::Block;
   using Choice = OffsetChoice<kWeights, kPart>;
   using Laid = Spread<kWeights, kPart>;

@@ -21,12 +21,16 @@ struct OneScale : HalfScale {
   static void read(const Block& block, Choice& choice) {
     choice.scale = halfToFloat(block.scale);
     choice.steps[0] = 1;
-    for (size_t i = 0; i < kWeights; ++i) choice.levels[i] = Levels::level(block.codes.get(i));
+    uint8_t codes[kWeights] = {};
+    block.codes.take(codes);
+    setLevels<Levels>(codes, choice.levels);
   }
 
   static void write(const Choice& choice, Block& block) {
     block.scale = floatToHalfClamped(choice.scale);
-    for (size_t i = 0; i < kWeights; ++i) block.codes.add(i, Levels::code(choice.levels[i]));
+    uint8_t codes[kWeights];
+    setCodes<Levels>(choice.levels, codes);
+    block.codes.put(codes);
   }
 };
 
