@@ -43,6 +43,9 @@ inline float sumLanes(Floats value) {
 }
 
 inline float largestLane(Floats value) {
+#ifdef __AVX512F__
+  return _mm512_reduce_max_ps(value);
+#endif
   float lanes[kLanes];
   store(lanes, value);
   float largest = lanes[0];
