@@ -99,11 +99,15 @@ uint64_t WeightCache::bytes() const {
 uint64_t WeightCache::limit() const { return m_entries->limit; }
 
 struct Variant::State {
-  // How one tensor is seen; a null codec means as it is in the source.
+  // How one tensor is seen; a null codec means as it is in the source. The keys of what the cache
+  // holds of it: decoded, encoded, packed.
   struct View {
     const Codec* codec = nullptr;
     const Method* method = nullptr;
     std::map<std::string, std::string> options;
+    std::string decodedKey;
+    std::string encodedKey;
+    std::string packedKey;
   };
 
   std::shared_ptr<const Model> model;
@@ -118,7 +122,7 @@ struct Variant::State {
     return source(tensor).weights() <= cache->limit / sizeof(float);
   }
   Result<void> readable(size_t tensor) const;
-  std::string key(size_t tensor) const;
+  void setKeys(size_t tensor);
   void set(size_t tensor, const Codec* codec, const Method* method,
            const std::map<std::string, std::string>& options);
   Result<Encoded> encode(size_t tensor, JobContext& job) const;
@@ -132,26 +136,31 @@ Result<void> Variant::State::readable(size_t tensor) const {
                    t.name, " is stored as ", t.type, ", which this version cannot decode.");
 }
 
-std::string Variant::State::key(size_t tensor) const {
-  const View& view = views[tensor];
+void Variant::State::setKeys(size_t tensor) {
+  View& view = views[tensor];
   std::string key = model->fingerprint() + '|' + source(tensor).name;
-  if (view.codec == nullptr) return key;
-  key.append("|").append(view.codec->name).append("|");
-  if (view.method != nullptr) key += view.method->name;
-  for (const auto& [name, value] : view.options) key += '|' + name + '=' + value;
-  const bool calibrated = view.method != nullptr && view.method->needsCalibration;
-  if (calibrated && calibration != nullptr) key += "|calibration " + calibration->hash;
-  return key;
+  if (view.codec != nullptr) {
+    key.append("|").append(view.codec->name).append("|");
+    if (view.method != nullptr) key += view.method->name;
+    for (const auto& [name, value] : view.options) key += '|' + name + '=' + value;
+    const bool calibrated = view.method != nullptr && view.method->needsCalibration;
+    if (calibrated && calibration != nullptr) key += "|calibration " + calibration->hash;
+  }
+  view.encodedKey = key + "|encoded";
+  view.packedKey = key + "|packed";
+  view.decodedKey = std::move(key);
 }
 
 void Variant::State::set(size_t tensor, const Codec* codec, const Method* method,
                          const std::map<std::string, std::string>& options) {
   View& view = views[tensor];
   view = {};
-  if (codec == nullptr) return;
-  view.codec = effectiveCodec(codec, source(tensor).rowLength());
-  view.method = method == nullptr ? findMethod(kDefaultMethod) : method;
-  view.options = options;
+  if (codec != nullptr) {
+    view.codec = effectiveCodec(codec, source(tensor).rowLength());
+    view.method = method == nullptr ? findMethod(kDefaultMethod) : method;
+    view.options = options;
+  }
+  setKeys(tensor);
 }
 
 // Only methods that ask for statistics get them, so that the key of all others can leave them out.
@@ -174,7 +183,7 @@ Result<Encoded> Variant::State::encode(size_t tensor, JobContext& job) const {
 }
 
 Result<EncodedTensor> Variant::State::encoded(size_t tensor, bool keep, JobContext& job) const {
-  const std::string name = key(tensor) + "|encoded";
+  const std::string& name = views[tensor].encodedKey;
   if (EncodedTensor known = cache->find(name).encoded) return known;
   TRY(Encoded made, encode(tensor, job));
   const uint64_t bytes = made.bytes.size();
@@ -198,6 +207,7 @@ Result<Variant> Variant::create(std::shared_ptr<const Model> model, WeightCache&
   state->model = std::move(model);
   state->graph = std::make_shared<const Graph>(std::move(graph));
   state->cache = cache.m_entries.get();
+  for (size_t i = 0; i < state->views.size(); ++i) state->setKeys(i);
   return Variant(std::move(state));
 }
 
@@ -209,7 +219,7 @@ const Graph& Variant::graph() const { return *m_state->graph; }
 
 void Variant::setPlan(const Plan& plan, const Calibration* calibration) {
   m_state->calibration = calibration;
-  m_state->views.assign(m_state->views.size(), {});
+  for (size_t i = 0; i < m_state->views.size(); ++i) m_state->set(i, nullptr, nullptr, {});
   for (const Choice& choice : plan.tensors) {
     CHECK(choice.tensor < m_state->views.size());
     m_state->set(choice.tensor, choice.effective, choice.method, choice.options);
@@ -226,11 +236,14 @@ void Variant::setPrecision(Precision precision) { m_state->precision = precision
 
 Precision Variant::precision() const { return m_state->precision; }
 
-void Variant::setCalibration(const Calibration* calibration) { m_state->calibration = calibration; }
+void Variant::setCalibration(const Calibration* calibration) {
+  m_state->calibration = calibration;
+  for (size_t i = 0; i < m_state->views.size(); ++i) m_state->setKeys(i);
+}
 
 bool Variant::isChanged(size_t tensor) const { return m_state->views[tensor].codec != nullptr; }
 
-std::string Variant::signatureOf(size_t tensor) const { return m_state->key(tensor); }
+std::string Variant::signatureOf(size_t tensor) const { return m_state->views[tensor].decodedKey; }
 
 const Codec* Variant::codecOf(size_t tensor) const {
   const Codec* changed = m_state->views[tensor].codec;
@@ -243,7 +256,7 @@ Result<Encoded> Variant::encode(size_t tensor, JobContext& job) const {
 }
 
 Result<DecodedWeights> Variant::weights(size_t tensor, JobContext& job) const {
-  const std::string key = m_state->key(tensor);
+  const std::string& key = m_state->views[tensor].decodedKey;
   if (DecodedWeights known = m_state->cache->find(key).decoded) return known;
   TRY(m_state->readable(tensor));
   const Tensor& source = m_state->source(tensor);
@@ -262,7 +275,7 @@ Result<DecodedWeights> Variant::weights(size_t tensor, JobContext& job) const {
 
 Result<std::shared_ptr<const PackedWeights>> Variant::packed(size_t tensor, JobContext& job) const {
   using Packed = std::shared_ptr<const PackedWeights>;
-  const std::string key = m_state->key(tensor) + "|packed";
+  const std::string& key = m_state->views[tensor].packedKey;
   if (Packed known = m_state->cache->find(key).packed) return known;
   TRY(m_state->readable(tensor));
   const Tensor& source = m_state->source(tensor);
@@ -305,7 +318,7 @@ Result<void> Variant::gather(size_t tensor, std::span<const uint32_t> rows, floa
                              JobContext& job) const {
   const Tensor& source = m_state->source(tensor);
   const uint64_t length = source.rowLength();
-  const DecodedWeights known = m_state->cache->find(m_state->key(tensor)).decoded;
+  const DecodedWeights known = m_state->cache->find(m_state->views[tensor].decodedKey).decoded;
   TRY(m_state->readable(tensor));
   EncodedTensor encoded;
   if (!known && isChanged(tensor)) {

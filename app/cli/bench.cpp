@@ -5,6 +5,7 @@
 
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
+#include "core/inference/packed_weights.h"
 #include "core/inference/session.h"
 #include "core/machine.h"
 #include "core/method.h"
@@ -12,6 +13,8 @@
 
 namespace bitloom::cli {
 namespace {
+
+constexpr double kGiga = 1e9;
 
 struct Row {
   std::string name;
@@ -23,10 +26,23 @@ double secondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+// Bytes of weights that one token's products read.
+uint64_t bytesOfToken(const Variant& variant) {
+  uint64_t bytes = 0;
+  for (const Op& op : variant.graph().ops) {
+    if (op.kind != OpKind::Linear) continue;
+    const Tensor& tensor = variant.model().tensors()[size_t(op.weight)];
+    bytes += packedBytes(*variant.codecOf(size_t(op.weight)), tensor.rows(), tensor.rowLength());
+  }
+  return bytes;
+}
+
 // Tokens per second of a prompt of 512, of single tokens from an empty context on, and of single
-// tokens after the prompt; the best of three, the first of which also arranges the weights.
+// tokens after the prompt; means of some runs behind one that arranges the weights and warms up. In
+// Chat the weights that decoding reads are set beside the memory's speed.
 Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobContext& job) {
   constexpr uint32_t kSingle = 32;
+  constexpr int kRuns = 3;
   Variant variant = engine.variant->copy();
   if (variant.precision() != Precision::Exact) variant.setPrecision(Precision::Chat);
   const Graph& graph = variant.graph();
@@ -34,7 +50,7 @@ Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobConte
   std::vector<TokenId> tokens(prompt);
   for (uint32_t i = 0; i < prompt; ++i) tokens[i] = TokenId((i * 7919u) % graph.vocabulary);
   double prefill = 0, decode = 0, later = 0;
-  for (int run = 0; run < 3; ++run) {
+  for (int run = 0; run <= kRuns; ++run) {
     TRY(auto session,
         Session::create(variant, {.contextLength = prompt + kSingle, .prefillBatch = prompt}));
     const auto speed = [&](uint32_t count, bool single) -> Result<double> {
@@ -49,13 +65,20 @@ Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobConte
     session.truncate(0);
     TRY(const double whole, speed(prompt, false));
     TRY(const double last, speed(kSingle, true));
-    decode = std::max(decode, first);
-    prefill = std::max(prefill, whole);
-    later = std::max(later, last);
+    if (run == 0) continue;
+    decode += first / kRuns;
+    prefill += whole / kRuns;
+    later += last / kRuns;
   }
   rows.push_back({strCat("prefill_", prompt), prefill, "tokens/s"});
   rows.push_back({"decode", decode, "tokens/s"});
   rows.push_back({strCat("decode_after_", prompt), later, "tokens/s"});
+  if (variant.precision() != Precision::Chat) return {};
+  TRY(const Limits limits, measureLimits(job));
+  const double read = decode * double(bytesOfToken(variant));
+  rows.push_back({"decode_read", read / kGiga, "GB/s"});
+  rows.push_back({"limit_read", limits.readBytes / kGiga, "GB/s"});
+  rows.push_back({"decode_share", 100 * read / limits.readBytes, "% of read"});
   return {};
 }
 
@@ -95,7 +118,6 @@ Result<void> benchLive(const Engine& engine, std::vector<Row>& rows, JobContext&
 // The memory's speed and that of small products, then each codec beside them.
 Result<void> benchCodecs(const std::vector<const Codec*>& codecList, size_t megabytes,
                          std::vector<Row>& rows, JobContext& job) {
-  constexpr double kGiga = 1e9;
   constexpr size_t kRowLength = 1024;
   TRY(const Limits limits, measureLimits(job));
   rows.push_back({"limit_read", limits.readBytes / kGiga, "GB/s"});

@@ -53,6 +53,7 @@ struct Forward::State {
   std::vector<size_t> lastUse;                     // by point: index of the last op that names it
   std::vector<std::vector<float>> spare;           // buffers of points that are no longer needed
   std::map<std::string, RotationTable> rotations;  // by parameters
+  std::vector<RotationTable*> rotationOf;          // by op; null until it is needed
 
   Result<void> run(int block, Pass& pass);
   Result<void> runOp(const Op& op, Pass& pass);
@@ -66,11 +67,12 @@ struct Forward::State {
   Result<bool> linearsPacked(std::span<const Op> ops, std::span<const DecodedWeights> biases,
                              Pass& pass);
   Result<void> rope(const Op& op, Pass& pass);
-  Result<RotationTable*> rotation(const Op& op, Pass& pass);
+  Result<RotationTable*> makeRotation(const RopeParameters& rope, JobContext& job);
+  Result<const RotationTable*> rotation(const Op& op, Pass& pass);
 };
 
 Forward::State::State(const Variant& v)
-    : variant(v), graph(v.graph()), lastUse(graph.points.size(), 0) {
+    : variant(v), graph(v.graph()), lastUse(graph.points.size(), 0), rotationOf(graph.ops.size()) {
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
     for (int point : {op.input, op.input2, op.input3, op.output}) {
@@ -241,8 +243,7 @@ Result<bool> Forward::State::linearsPacked(std::span<const Op> ops,
   return true;
 }
 
-Result<RotationTable*> Forward::State::rotation(const Op& op, Pass& pass) {
-  const RopeParameters& r = op.rope;
+Result<RotationTable*> Forward::State::makeRotation(const RopeParameters& r, JobContext& job) {
   const std::string key = strCat(r.rotated, ' ', r.base, ' ', r.frequencyScale, ' ', r.yarnFactor,
                                  ' ', r.yarnAttention, ' ', r.yarnBetaFast, ' ', r.yarnBetaSlow,
                                  ' ', r.originalContext, ' ', r.factorsTensor);
@@ -250,15 +251,22 @@ Result<RotationTable*> Forward::State::rotation(const Op& op, Pass& pass) {
   if (found == rotations.end()) {
     std::vector<float> factors;
     if (r.factorsTensor != kNone) {
-      TRY(const DecodedWeights decoded,
-          variant.weights(static_cast<size_t>(r.factorsTensor), pass.job));
+      TRY(const DecodedWeights decoded, variant.weights(static_cast<size_t>(r.factorsTensor), job));
       factors = *decoded;
     }
     found = rotations.emplace(key, RotationTable(rotationSpeeds(r, factors))).first;
   }
-  const auto last = std::max_element(pass.positions.begin(), pass.positions.end());
-  if (last != pass.positions.end()) found->second.reach(*last + 1);
   return &found->second;
+}
+
+Result<const RotationTable*> Forward::State::rotation(const Op& op, Pass& pass) {
+  RotationTable*& table = rotationOf[static_cast<size_t>(&op - graph.ops.data())];
+  if (table == nullptr) {
+    TRY(table, makeRotation(op.rope, pass.job));
+  }
+  const auto last = std::max_element(pass.positions.begin(), pass.positions.end());
+  if (last != pass.positions.end()) table->reach(*last + 1);
+  return table;
 }
 
 Result<void> Forward::State::rope(const Op& op, Pass& pass) {

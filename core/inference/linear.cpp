@@ -10,7 +10,7 @@ namespace {
 
 // Multiply-adds: enough for one task to be worth handing to a thread, and as many as pass between
 // two looks at the job.
-constexpr size_t kTaskWork = size_t{1} << 18;
+constexpr size_t kTaskWork = size_t{1} << 16;
 constexpr size_t kSliceWork = size_t{1} << 30;
 constexpr size_t kTaskRows = 512;   // of the input: packing a weight is paid once for so many
 constexpr size_t kTileTokens = 24;  // from so many rows on, tiles beat rounded activations
