@@ -193,6 +193,57 @@ TEST(Tq3_1s, RandomBytesDecodeByTheFormula) {
   }
 }
 
+double scaleOf4s(int byte) {
+  return byte == 0 ? 0.0 : std::ldexp(1 + (byte & 31) / 32.0, (byte >> 5) - 9);
+}
+
+TEST(Tq3_4s, RandomBytesDecodeByTheFormula) {
+  std::mt19937 random(6);
+  for (int round = 0; round < 20; ++round) {
+    Octets bytes(16);
+    for (uint8_t& byte : bytes) byte = uint8_t(random());
+    std::vector<double> rotated(32);
+    for (size_t i = 0; i < 32; ++i) {
+      rotated[i] = scaleOf4s(bytes[i / 8]) * kCentroids3[bitField(&bytes[4], 3 * i, 3)];
+    }
+    expectNear(decode("tq3_4s", bytes, 32), unrotated(rotated));
+  }
+}
+
+// The length of a block of which only the first eight rotated values are not zero.
+TEST(Tq3_4s, ScalesGrowWithTheirByteUpToJustBelowAHalf) {
+  double last = -1;
+  for (int byte = 0; byte < 256; ++byte) {
+    Octets bytes(16);
+    bytes[0] = uint8_t(byte);
+    double square = 0;
+    for (const float value : decode("tq3_4s", bytes, 32)) square += double(value) * double(value);
+    const double scale = std::sqrt(square / 8) / std::fabs(kCentroids3[0]);
+    EXPECT_GT(scale, last) << byte;
+    EXPECT_NEAR(scale, scaleOf4s(byte), 1e-6 * scale) << byte;
+    last = scale;
+  }
+  EXPECT_NEAR(last, 0.4921875, 1e-6);
+}
+
+TEST(Tq3_4s, SmallWeightsLoseLessThanWithTwoScales) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal(0, 0.05f);
+  Floats row(1 << 15);
+  for (float& value : row) value = normal(random);
+  const auto error = [&](const char* name) {
+    const Codec& codec = *findCodec(name);
+    std::vector<std::byte> bytes(codec.rowBytes(row.size()));
+    codec.encode(row, {}, bytes);
+    Floats decoded(row.size());
+    codec.decode(bytes, decoded);
+    double sum = 0;
+    for (size_t i = 0; i < row.size(); ++i) sum += std::pow(double(decoded[i] - row[i]), 2);
+    return sum;
+  };
+  EXPECT_LT(error("tq3_4s"), error("tq3_1s"));
+}
+
 TEST(Tq4_1s, RandomBytesDecodeByTheFormula) {
   std::mt19937 random(5);
   for (int round = 0; round < 20; ++round) {

@@ -275,6 +275,17 @@ struct Offset {
       float scale = 0, minimum = 0;
       if (!search.refit(best, scale, minimum) || !compete(scale, minimum)) break;
     }
+    // Nothing is left but what rounding the pair costs: whose neighbour suits all parts is luck.
+    if (best.error < kRoundingLoss * energyOf<kWeights>(values, weights)) {
+      const Assigned middle = best;
+      for (int away = -kNeighbours; away <= kNeighbours; ++away) {
+        for (const float minimum :
+             {middle.minimum, neighbourOf(middle.minimum, 1), neighbourOf(middle.minimum, -1)}) {
+          compete(neighbourOf(middle.scale, away), minimum);
+        }
+        compete(middle.scale, neighbourOf(middle.minimum, away));
+      }
+    }
     return written(search, best);
   }
 

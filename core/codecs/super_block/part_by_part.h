@@ -68,8 +68,8 @@ struct PartByPart {
     return found;
   }
 
-  // Steps and levels for `choice.scale`; the error.
-  float assign(Choice& choice) const {
+  // Steps, at most `reach` from the parts' own scales, and levels for `choice.scale`; the error.
+  float assign(Choice& choice, int reach) const {
     const float inverse = inverseOf(choice.scale);
     float total = 0;
     for (size_t p = 0; p < kParts; ++p) {
@@ -77,8 +77,8 @@ struct PartByPart {
       float least = -1;
       const Part part = valuesOf(p);
       const Part importances = weightsOf(p);
-      for (int step = std::max(middle - 1, Steps::kLowStep);
-           step <= std::min(middle + 1, Steps::kHighStep); ++step) {
+      for (int step = std::max(middle - reach, Steps::kLowStep);
+           step <= std::min(middle + reach, Steps::kHighStep); ++step) {
         const float scale = choice.scale * Steps::multiplier(step);
         const Part levels = Levels::nearest(part * inverseOf(scale), importances);
         const float error = squaredError(part, importances, levels * scale);

@@ -45,11 +45,12 @@ struct Scaled {
   static Choice choose(const float* values, const float* weights) {
     Search search(values, weights);
     Choice best;  // nothing but zeros, for weights that are too small
-    float least = search.assign(best);
+    int reach = 1;
+    float least = search.assign(best, reach);
     const auto compete = [&](float scale) {
       Choice choice;
       choice.scale = Format::stored(scale);
-      const float error = search.assign(choice);
+      const float error = search.assign(choice, reach);
       if (!(error < least)) return false;
       least = error;
       best = choice;
@@ -61,8 +62,21 @@ struct Scaled {
       compete(first / start);
       if (kSigned) compete(-first / start);
     }
-    for (int round = 0; round < kRefinements; ++round) {
-      if (!compete(search.refit(best))) break;
+    const auto refine = [&] {
+      for (int round = 0; round < kRefinements; ++round) {
+        if (!compete(search.refit(best))) break;
+      }
+    };
+    refine();
+    // Nothing is left but what rounding d costs: whose neighbour suits all parts better is luck.
+    if (least < kRoundingLoss * energyOf<kWeights>(values, weights)) {
+      const float middle = best.scale;
+      reach = kFarReach;
+      for (int away = 1; away <= kNeighbours; ++away) {
+        compete(neighbourOf(middle, away));
+        compete(neighbourOf(middle, -away));
+      }
+      refine();
     }
     search.setLevels(best);
     return best;

@@ -19,6 +19,27 @@ inline float storedScale(float scale) {
 }
 
 // For layouts with one fp16 d for the parts of a block.
+// Blocks whose error, relative to their energy, is below this have more than rounded codes explain.
+constexpr float kRoundingLoss = 0x1p-13f;
+constexpr int kFarReach = 3;      // steps from a part's own scale, then
+constexpr int kNeighbours = 128;  // on each side of a scale
+
+// The half that many steps further from zero (nearer for negative ones), if there is one.
+inline float neighbourOf(float half, int steps) {
+  const uint16_t bits = floatToHalf(half);
+  const int magnitude = (bits & 0x7fff) + steps;
+  if (magnitude < 1 || magnitude >= 0x7c00) return half;
+  return halfToFloat(uint16_t((bits & 0x8000) | magnitude));
+}
+
+// Σ weights · values²
+template <size_t kCount>
+float energyOf(const float* values, const float* weights) {
+  using All = Numbers<kCount>;
+  const All numbers = All::load(values);
+  return (numbers * numbers * All::load(weights)).sum();
+}
+
 struct HalfScale {
   static float stored(float scale) { return storedScale(scale); }
 };

@@ -103,13 +103,14 @@ struct SideBySide {
     return Lanes::load(lanes);
   }
 
-  // Steps for `choice.scale`; the error. Levels follow from them.
-  float assign(Choice& choice) const {
+  // Steps for `choice.scale`, at most `reach` from the parts' own scales; the error. Levels follow
+  // from them.
+  float assign(Choice& choice, int reach) const {
     const float inverse = inverseOf(choice.scale);
     std::array<int, kParts> middle;
     for (size_t p = 0; p < kParts; ++p) middle[p] = Steps::stepOf(scales[p] * inverse);
     Lanes least = Lanes::all(-1);
-    for (int change = -1; change <= 1; ++change) {
+    for (int change = -reach; change <= reach; ++change) {
       std::array<int, kParts> steps;
       for (size_t p = 0; p < kParts; ++p) {
         steps[p] = std::clamp(middle[p] + change, Steps::kLowStep, Steps::kHighStep);
@@ -124,10 +125,10 @@ struct SideBySide {
       }
       errors = Laid::sums(errors);
       for (size_t p = 0; p < kParts; ++p) {
-        if (change > -1 && !(errors[p] < least[p])) continue;
+        if (change > -reach && !(errors[p] < least[p])) continue;
         choice.steps[p] = steps[p];
       }
-      least = change > -1 ? smaller(errors, least) : errors;
+      least = change > -reach ? smaller(errors, least) : errors;
     }
     return Laid::total(least);
   }
