@@ -179,7 +179,8 @@ QString LoomPage::describe(size_t tensor) const {
         cell->error > 0 ? formatKldError(cell->value, cell->error) : formatKld(cell->value);
     lines << tr("%1 %2, %3")
                  .arg(value, text(metric->unit),
-                      metric->measured ? tr("measured") : tr("a proxy, not measured"));
+                      metric->measured ? tr("measured (16-bit products or better)")
+                                       : tr("a proxy, not measured"));
     lines << tr("%1 (now %2)")
                  .arg(formatGB(cell->bytes), formatGB(m_document.plan().tensors[tensor].bytes));
     const Sensitivity& all = m_document.sensitivity(std::string(metric->name));
