@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,18 @@ namespace bitloom {
 class Variant;
 class Tokenizer;
 
+// E[x·xᵀ] of a linear op's input, columns × columns, symmetric. Tokens of more than a hundred times
+// the median energy count as if they had that much: attention sinks would drown all others.
+struct Moments {
+  size_t columns = 0;
+  std::vector<float> used;
+  std::vector<float> held;  // of text that is kept apart, to judge by: a tenth of the chunks
+};
+
 struct TensorStatistics {
   std::vector<float> sumSquares;  // Σ over tokens of x_j², one per input column
   uint64_t tokens = 0;
+  std::shared_ptr<const Moments> moments;  // null: not gathered; tensors of one input share them
 
   // E[x_j²] with column order of the weight; all ones when nothing was counted.
   std::vector<float> importance() const;
@@ -42,6 +52,7 @@ struct CalibrateOptions {
   uint32_t chunkTokens = 512;
   uint32_t maxChunks = 32;
   std::string dataset;
+  bool moments = false;  // gather Σx·xᵀ too; needs two chunks
 };
 
 Result<Calibration> calibrate(const Variant& variant, const Tokenizer& tokenizer,

@@ -4,7 +4,9 @@
 // GGUF form: general.type "imatrix", imatrix.datasets (strings), imatrix.chunk_count and
 // imatrix.chunk_size (u32); for each weight two F32 tensors, `<name>.in_sum2` [columns, matrices]
 // with Σx² and `<name>.counts` [1, matrices] with the number of tokens. `matrices` is 1 except in
-// mixtures of experts, which are not read yet.
+// mixtures of experts, which are not read yet. Of ours, and not read by others: where moments were
+// gathered, `<name>.moments` and `<name>.held_moments` [columns, columns], for the first weight of
+// each input, and bitloom.moments, "weight=first weight" for each weight.
 //
 // Older form (.dat), little-endian: i32 entries; for each {i32 length, name, i32 calls, i32
 // columns, f32[columns] = mean of x² × calls}; then, optionally, i32 last chunk, i32 length,
@@ -23,6 +25,9 @@ namespace {
 
 constexpr std::string_view kSumSuffix = ".in_sum2";
 constexpr std::string_view kCountSuffix = ".counts";
+constexpr std::string_view kMomentsSuffix = ".moments";
+constexpr std::string_view kHeldSuffix = ".held_moments";
+constexpr std::string_view kMomentsKey = "bitloom.moments";
 constexpr std::string_view kType = "imatrix";
 constexpr uint32_t kGgmlF32 = 0;
 constexpr uint64_t kAlignment = 32;
@@ -97,6 +102,56 @@ Result<TensorStatistics> readEntry(const Model& file, const std::string& weight,
   return statistics;
 }
 
+Result<std::shared_ptr<const Moments>> readMoments(const Model& file, const std::string& weight) {
+  const Tensor* used = file.find(strCat(weight, kMomentsSuffix));
+  const Tensor* held = file.find(strCat(weight, kHeldSuffix));
+  const auto isSquare = [](const Tensor* tensor) {
+    return tensor != nullptr && tensor->type == "f32" && tensor->rows() == tensor->rowLength();
+  };
+  if (!isSquare(used) || !isSquare(held) || used->shape != held->shape) {
+    return makeError(ErrorCode::Corrupt, file.path().string(), ": ", validUtf8(weight),
+                     ": has no two square matrices of moments.");
+  }
+  auto moments = std::make_shared<Moments>();
+  moments->columns = used->rowLength();
+  moments->used = floatsOf(*used);
+  moments->held = floatsOf(*held);
+  for (const std::vector<float>* matrix : {&moments->used, &moments->held}) {
+    for (const float value : *matrix) {
+      if (std::isfinite(value)) continue;
+      return makeError(ErrorCode::Corrupt, file.path().string(), ": ", validUtf8(weight),
+                       ": a moment is ", value, ".");
+    }
+  }
+  return std::shared_ptr<const Moments>(std::move(moments));
+}
+
+// Those of one input are read once.
+Result<void> readAllMoments(const Model& file, Calibration& calibration) {
+  const MetaArray* list = file.metadata().arrayOf(kMomentsKey);
+  std::map<std::string, std::shared_ptr<const Moments>> known;
+  for (size_t i = 0; list != nullptr && i < list->strings.size(); ++i) {
+    const std::string& pair = list->strings[i];
+    const size_t equals = pair.find('=');
+    const auto found = calibration.tensors.find(pair.substr(0, equals));
+    if (equals == std::string::npos || found == calibration.tensors.end()) {
+      return makeError(ErrorCode::Corrupt, file.path().string(), ": ", kMomentsKey, " names ",
+                       validUtf8(pair), ", which has no sums.");
+    }
+    const std::string owner = pair.substr(equals + 1);
+    if (!known.contains(owner)) {
+      TRY(known[owner], readMoments(file, owner));
+    }
+    if (known[owner]->columns != found->second.sumSquares.size()) {
+      return makeError(ErrorCode::Corrupt, file.path().string(), ": ", validUtf8(pair), ": has ",
+                       known[owner]->columns, " columns of moments and ",
+                       found->second.sumSquares.size(), " sums.");
+    }
+    found->second.moments = known[owner];
+  }
+  return {};
+}
+
 Result<Calibration> loadGguf(const std::filesystem::path& path) {
   TRY(const auto file, Model::open(path));
   const auto type = file->metadata().stringOf("general.type");
@@ -113,6 +168,7 @@ Result<Calibration> loadGguf(const std::filesystem::path& path) {
     TRY(checkSums(path, weight, statistics));
     result.tensors[weight] = std::move(statistics);
   }
+  TRY(readAllMoments(*file, result));
   const MetaArray* datasets = file->metadata().arrayOf("imatrix.datasets");
   if (datasets != nullptr && !datasets->strings.empty()) result.dataset = datasets->strings[0];
   result.chunks = uint32_t(file->metadata().unsignedOf("imatrix.chunk_count").value_or(0));
@@ -185,13 +241,23 @@ Result<void> saveCalibration(const Calibration& calibration, const std::filesyst
   metadata.set("imatrix.chunk_count", MetaValue::u32(calibration.chunks));
   metadata.set("imatrix.chunk_size", MetaValue::u32(calibration.chunkTokens));
   TensorFile file;
+  std::map<const Moments*, std::string> owners;
+  std::vector<std::string> pairs;
   for (const auto& [name, statistics] : calibration.tensors) {
     if (statistics.sumSquares.empty()) continue;
     const float count = float(statistics.tokens);
     file.add(strCat(name, kSumSuffix), statistics.sumSquares,
              uint32_t(statistics.sumSquares.size()));
     file.add(strCat(name, kCountSuffix), {&count, 1}, 1);
+    const Moments* moments = statistics.moments.get();
+    if (moments == nullptr) continue;
+    if (owners.emplace(moments, name).second) {
+      file.add(strCat(name, kMomentsSuffix), moments->used, uint32_t(moments->columns));
+      file.add(strCat(name, kHeldSuffix), moments->held, uint32_t(moments->columns));
+    }
+    pairs.push_back(strCat(name, "=", owners.at(moments)));
   }
+  if (!pairs.empty()) metadata.set(std::string(kMomentsKey), MetaValue::stringArray(pairs));
   return writeWholeFile(path, file.bytes(metadata));
 }
 

@@ -5,6 +5,7 @@
 #include "core/allocator.h"
 #include "core/architecture.h"
 #include "core/exporter.h"
+#include "core/method.h"
 
 namespace bitloom::cli {
 namespace {
@@ -162,10 +163,20 @@ Verb addPlan(CLI::App& app, Console& console) {
   return {verb, [&console, args] { return runPlan(console, *args); }};
 }
 
+namespace {
+
+std::vector<std::string> methodNames() {
+  std::vector<std::string> names;
+  for (const Method* method : methods()) names.emplace_back(method->name);
+  return names;
+}
+
+}  // namespace
+
 Verb addQuantize(CLI::App& app, Console& console) {
   auto* verb = app.add_subcommand("quantize", "Write a model through a recipe");
   struct Arguments {
-    std::string model, recipe, codec, calibration, output;
+    std::string model, recipe, codec, method, calibration, output;
     bool resume = false;
   };
   auto args = std::make_shared<Arguments>();
@@ -174,6 +185,9 @@ Verb addQuantize(CLI::App& app, Console& console) {
   what->add_option("--recipe", args->recipe, "A recipe file");
   what->add_option("--codec", args->codec, "One codec for every 2-D weight");
   what->require_option(1);
+  verb->add_option("--method", args->method,
+                   "How codes are chosen, for all weights; `bitloom-cli list methods` names them")
+      ->check(CLI::IsMember(methodNames()));
   verb->add_option("--calibration", args->calibration,
                    "What `calibrate` wrote, or an imatrix GGUF");
   verb->add_flag("--resume", args->resume, "Go on from an interrupted run's .part file");
@@ -182,6 +196,9 @@ Verb addQuantize(CLI::App& app, Console& console) {
       verb, [&console, args]() -> Result<void> {
         TRY(auto model, openModel(args->model));
         TRY(auto recipe, openRecipe(args->recipe, args->codec));
+        for (Rule& rule : recipe.rules) {
+          if (!args->method.empty()) rule.method = args->method;
+        }
         TRY(auto plan, resolve(recipe, *model));
         TRY(auto calibration, openCalibration(args->calibration));
         TRY(auto summary,

@@ -32,6 +32,8 @@ Verb addCalibrate(CLI::App& app, Console& console) {
   verb->add_option("--text", args->text, "Calibration text (default: the built-in one)");
   verb->add_option("--chunks", args->options.maxChunks, "Chunks at most")->capture_default_str();
   verb->add_option("--ctx", args->options.chunkTokens, "Tokens of a chunk")->capture_default_str();
+  verb->add_flag("--moments", args->options.moments,
+                 "Gather Σx·xᵀ too, which method gptq needs (8 bytes × columns² for each input)");
   verb->add_option("-o,--output", args->output, "GGUF file to write; llama.cpp reads it too")
       ->required();
   return {verb, [&console, args]() -> Result<void> {

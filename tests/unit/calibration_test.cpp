@@ -90,6 +90,67 @@ TEST(Calibration, SumsEqualThePlainOnesOfEveryLinear) {
   }
 }
 
+// Three chunks: two are used, the last is held out.
+TEST(Calibration, MomentsAreTheProductsOfColumnsAndSharedByOpsOfOneInput) {
+  TinyRun run;
+  const auto result = calibrate(run.reference(), run.tokenizer(), plainText(),
+                                {.chunkTokens = 32, .maxChunks = 3, .moments = true}, run.job());
+  ASSERT_TRUE(result) << result.error().message;
+  for (const auto& [name, statistics] : result->tensors) {
+    ASSERT_NE(statistics.moments, nullptr) << name;
+    const Moments& moments = *statistics.moments;
+    const size_t n = moments.columns;
+    ASSERT_EQ(n, statistics.sumSquares.size());
+    ASSERT_EQ(moments.used.size(), n * n);
+    ASSERT_EQ(moments.held.size(), n * n);
+    double largest = 0;
+    for (const float sum : statistics.sumSquares) largest = std::max(largest, double(sum));
+    for (size_t i = 0; i < n; ++i) {
+      const double sum =
+          64 * double(moments.used[i * n + i]) + 32 * double(moments.held[i * n + i]);
+      ASSERT_NEAR(sum, double(statistics.sumSquares[i]), 1e-5 * largest) << name << " " << i;
+      for (size_t j = 0; j < i; ++j) {
+        ASSERT_NEAR(moments.used[i * n + j], moments.used[j * n + i], 1e-6 * largest);
+        ASSERT_LE(std::pow(double(moments.used[i * n + j]), 2),
+                  1.0001 * double(moments.used[i * n + i]) * double(moments.used[j * n + j]));
+      }
+    }
+  }
+  const auto momentsOf = [&](const char* name) { return result->find(name)->moments; };
+  EXPECT_EQ(momentsOf("blk.0.attn_q.weight"), momentsOf("blk.0.attn_v.weight"));
+  EXPECT_EQ(momentsOf("blk.1.ffn_gate.weight"), momentsOf("blk.1.ffn_up.weight"));
+  EXPECT_NE(momentsOf("blk.0.ffn_gate.weight"), momentsOf("blk.1.ffn_gate.weight"));
+  EXPECT_NE(momentsOf("blk.0.attn_q.weight"), momentsOf("blk.0.attn_output.weight"));
+}
+
+TEST(Calibration, MomentsAreReadBackAndStillShared) {
+  const TempDir folder;
+  TinyRun run;
+  const auto saved = calibrate(run.reference(), run.tokenizer(), plainText(),
+                               {.chunkTokens = 32, .maxChunks = 3, .moments = true}, run.job());
+  ASSERT_TRUE(saved);
+  ASSERT_TRUE(saveCalibration(*saved, folder / "stats.gguf"));
+  const auto loaded = loadCalibration(folder / "stats.gguf");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->hash, saved->hash);
+  for (const auto& [name, statistics] : saved->tensors) {
+    EXPECT_EQ(loaded->find(name)->moments->used, statistics.moments->used) << name;
+    EXPECT_EQ(loaded->find(name)->moments->held, statistics.moments->held) << name;
+  }
+  EXPECT_EQ(loaded->find("blk.0.attn_q.weight")->moments,
+            loaded->find("blk.0.attn_k.weight")->moments);
+}
+
+TEST(Calibration, MomentsNeedAChunkToJudgeBy) {
+  TinyRun run;
+  const auto result = calibrate(
+      run.reference(), run.tokenizer(), plainText(),
+      {.chunkTokens = 32, .maxChunks = 1, .dataset = "x.txt", .moments = true}, run.job());
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().message,
+            "x.txt: moments need two chunks of 32 tokens, one to judge by.");
+}
+
 TEST(Calibration, SameNumbersAtAnyThreadCount) {
   std::vector<std::string> hashes;
   for (int threads : {1, 3}) {
