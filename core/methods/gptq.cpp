@@ -176,10 +176,6 @@ Result<double> lossOf(const Tensor& source, const Encoded& encoded, std::span<co
   return sum;
 }
 
-bool isEmbedding(const Tensor& tensor) {
-  return tensor.name.find("token_embd") != std::string::npos;
-}
-
 Result<Encoded> quantize(const QuantizeTask& task, JobContext& job) {
   const Tensor& source = task.source;
   if (task.statistics == nullptr && isEmbedding(source)) return encodeRows(task, {}, job);

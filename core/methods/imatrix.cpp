@@ -12,10 +12,6 @@
 namespace bitloom {
 namespace {
 
-bool isEmbedding(const Tensor& tensor) {
-  return tensor.name.find("token_embd") != std::string::npos;
-}
-
 Result<Encoded> quantize(const QuantizeTask& task, JobContext& job) {
   const Tensor& source = task.source;
   if (!task.statistics) {

@@ -87,4 +87,8 @@ Result<void> checkFinite(const Tensor& tensor, JobContext& job) {
   return {};
 }
 
+bool isEmbedding(const Tensor& tensor) {
+  return tensor.name.find("token_embd") != std::string::npos;
+}
+
 }  // namespace bitloom

@@ -17,4 +17,7 @@ Result<Encoded> encodeRows(const QuantizeTask& task, std::span<const float> weig
 // The same check alone, for tensors that are copied. `tensor.codec` must not be null.
 Result<void> checkFinite(const Tensor& tensor, JobContext& job);
 
+// Read by row, so that it has no inputs to calibrate on (a tied one has those of the head).
+bool isEmbedding(const Tensor& tensor);
+
 }  // namespace bitloom
