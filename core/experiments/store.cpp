@@ -106,9 +106,12 @@ void ExperimentStore::State::useWriteAheadLog() {
 
 Result<void> ExperimentStore::State::prepare() {
   return guarded(path, [&]() -> Result<void> {
+    // Another may be making the file: all three are read from the same state of it.
+    SQLite::Transaction reading(database);
     const int version = database.execAndGet("PRAGMA user_version").getInt();
     const int application = database.execAndGet("PRAGMA application_id").getInt();
     const int tables = database.execAndGet("SELECT count(*) FROM sqlite_master").getInt();
+    reading.commit();
     if (application != kApplicationId && (version != 0 || application != 0 || tables != 0)) {
       return makeError(ErrorCode::InvalidArgument, path.string(),
                        " is a database of another program, not a store of experiments.");
