@@ -178,10 +178,12 @@ Result<Calibration> calibrate(const Variant& variant, const Tokenizer& tokenizer
   std::map<size_t, Sums> sums;            // by tensor
   std::map<size_t, Gathered> gatherings;  // by leading tensor
   bool held = false;
-  const LinearTap tap = [&](size_t tensor, const Matrix& input) {
-    accumulate(sums[tensor], input, job);
+  const OpTap tap = [&](const Op& op, const OpInputs& inputs) {
+    if (op.kind != OpKind::Linear) return;
+    const auto tensor = size_t(op.weight);
+    accumulate(sums[tensor], *inputs.input, job);
     const bool leads = leaders.at(tensor) == tensor;
-    if (options.moments && leads) gather(gatherings[tensor], input, held, job);
+    if (options.moments && leads) gather(gatherings[tensor], *inputs.input, held, job);
   };
   const std::vector<Segment> segments = {{.tokens = options.chunkTokens}};
   std::vector<uint32_t> rows(length);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "core/base/strings.h"
@@ -23,7 +22,7 @@ struct Pass {
   std::span<const TokenId> tokens;
   std::span<const Segment> segments;
   std::vector<uint32_t> positions;  // of each row of the stream
-  const LinearTap& tap;
+  const OpTap& tap;
   JobContext& job;
   std::vector<Matrix> values;  // by point; empty while the point holds nothing
   LinearInput forms;           // of the point `formsOf`
@@ -50,16 +49,16 @@ struct Forward::State {
 
   const Variant& variant;
   const Graph& graph;
-  std::vector<size_t> lastUse;                     // by point: index of the last op that names it
-  std::vector<std::vector<float>> spare;           // buffers of points that are no longer needed
-  std::map<std::string, RotationTable> rotations;  // by parameters
-  std::vector<RotationTable*> rotationOf;          // by op; null until it is needed
+  std::vector<size_t> lastUse;            // by point: index of the last op that names it
+  std::vector<std::vector<float>> spare;  // buffers of points that are no longer needed
+  Rotations rotations;
 
   Result<void> run(int block, Pass& pass);
   Result<void> runOp(const Op& op, Pass& pass);
   Matrix& value(int point, Pass& pass);
   Matrix& output(const Op& op, Pass& pass);
   void release(size_t opIndex, Pass& pass);
+  void tap(const Op& op, Pass& pass);
 
   Result<void> embed(const Op& op, Pass& pass);
   Result<void> norm(const Op& op, Pass& pass);
@@ -67,12 +66,10 @@ struct Forward::State {
   Result<bool> linearsPacked(std::span<const Op> ops, std::span<const DecodedWeights> biases,
                              Pass& pass);
   Result<void> rope(const Op& op, Pass& pass);
-  Result<RotationTable*> makeRotation(const RopeParameters& rope, JobContext& job);
-  Result<const RotationTable*> rotation(const Op& op, Pass& pass);
 };
 
 Forward::State::State(const Variant& v)
-    : variant(v), graph(v.graph()), lastUse(graph.points.size(), 0), rotationOf(graph.ops.size()) {
+    : variant(v), graph(v.graph()), lastUse(graph.points.size(), 0), rotations(v) {
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
     for (int point : {op.input, op.input2, op.input3, op.output}) {
@@ -117,6 +114,11 @@ void Forward::State::release(size_t opIndex, Pass& pass) {
   }
 }
 
+void Forward::State::tap(const Op& op, Pass& pass) {
+  const auto find = [&](int point) { return point == kNone ? nullptr : &value(point, pass); };
+  pass.tap(op, {find(op.input), find(op.input2), find(op.input3)});
+}
+
 Result<void> Forward::State::run(int block, Pass& pass) {
   const auto first = std::lower_bound(graph.ops.begin(), graph.ops.end(), block,
                                       [](const Op& op, int b) { return op.block < b; });
@@ -126,6 +128,9 @@ Result<void> Forward::State::run(int block, Pass& pass) {
     auto end = op + 1;
     if (op->kind == OpKind::Linear) {
       while (end != graph.ops.end() && end->block == block && sharesInput(*op, *end)) ++end;
+    }
+    if (pass.tap) std::for_each(op, end, [&](const Op& each) { tap(each, pass); });
+    if (op->kind == OpKind::Linear) {
       TRY(linears({op, end}, pass));
     } else {
       TRY(runOp(*op, pass));
@@ -201,7 +206,6 @@ Result<void> Forward::State::linears(std::span<const Op> ops, Pass& pass) {
   const Matrix& in = value(ops.front().input, pass);
   std::vector<DecodedWeights> biases;
   for (const Op& op : ops) {
-    if (pass.tap) pass.tap(static_cast<size_t>(op.weight), in);
     DecodedWeights bias;
     if (op.bias != kNone) {
       TRY(bias, variant.weights(static_cast<size_t>(op.bias), pass.job));
@@ -243,34 +247,10 @@ Result<bool> Forward::State::linearsPacked(std::span<const Op> ops,
   return true;
 }
 
-Result<RotationTable*> Forward::State::makeRotation(const RopeParameters& r, JobContext& job) {
-  const std::string key = strCat(r.rotated, ' ', r.base, ' ', r.frequencyScale, ' ', r.yarnFactor,
-                                 ' ', r.yarnAttention, ' ', r.yarnBetaFast, ' ', r.yarnBetaSlow,
-                                 ' ', r.originalContext, ' ', r.factorsTensor);
-  auto found = rotations.find(key);
-  if (found == rotations.end()) {
-    std::vector<float> factors;
-    if (r.factorsTensor != kNone) {
-      TRY(const DecodedWeights decoded, variant.weights(static_cast<size_t>(r.factorsTensor), job));
-      factors = *decoded;
-    }
-    found = rotations.emplace(key, RotationTable(rotationSpeeds(r, factors))).first;
-  }
-  return &found->second;
-}
-
-Result<const RotationTable*> Forward::State::rotation(const Op& op, Pass& pass) {
-  RotationTable*& table = rotationOf[static_cast<size_t>(&op - graph.ops.data())];
-  if (table == nullptr) {
-    TRY(table, makeRotation(op.rope, pass.job));
-  }
-  const auto last = std::max_element(pass.positions.begin(), pass.positions.end());
-  if (last != pass.positions.end()) table->reach(*last + 1);
-  return table;
-}
-
 Result<void> Forward::State::rope(const Op& op, Pass& pass) {
-  TRY(const RotationTable* table, rotation(op, pass));
+  const auto last = std::max_element(pass.positions.begin(), pass.positions.end());
+  const uint32_t positions = last == pass.positions.end() ? 0 : *last + 1;
+  TRY(const RotationTable* table, rotations.tableOf(op, positions, pass.job));
   Matrix& out = output(op, pass);
   const Matrix& in = value(op.input, pass);
   forRows(out.rows, out.cols, pass.job, [&](size_t row) {
@@ -293,14 +273,14 @@ const Graph& Forward::graph() const { return m_state->graph; }
 
 Result<Matrix> Forward::embed(std::span<const TokenId> tokens, JobContext& job) {
   Matrix stream(tokens.size(), graph().width);
-  const LinearTap noTap;
+  const OpTap noTap;
   Pass pass{.stream = &stream, .tokens = tokens, .tap = noTap, .job = job};
   TRY(m_state->run(-1, pass));
   return stream;
 }
 
 Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
-                             JobContext& job, const LinearTap& tap) {
+                             JobContext& job, const OpTap& tap) {
   CHECK(stream.cols == graph().width);
   Pass pass{.stream = &stream, .segments = segments, .tap = tap, .job = job};
   for (const Segment& segment : segments) {
@@ -322,7 +302,7 @@ Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<cons
 }
 
 Result<Matrix> Forward::head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
-                             const LinearTap& tap) {
+                             const OpTap& tap) {
   CHECK(stream.cols == graph().width);
   Matrix chosen(rows.size(), stream.cols);
   for (size_t i = 0; i < rows.size(); ++i) {

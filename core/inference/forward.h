@@ -34,8 +34,14 @@ struct Segment {
   KvCache* cache = nullptr;    // null: the segment is the whole sequence, nothing is kept
 };
 
-// Called with the input of every Linear before it runs: (weight tensor index, tokens × in).
-using LinearTap = std::function<void(size_t tensor, const Matrix& input)>;
+// Called before every op with what it reads, tokens × width each; null where it has no such input.
+// Ops of one point (q, k and v) see the same matrix.
+struct OpInputs {
+  const Matrix* input = nullptr;
+  const Matrix* input2 = nullptr;
+  const Matrix* input3 = nullptr;
+};
+using OpTap = std::function<void(const Op& op, const OpInputs& inputs)>;
 
 class Forward {
  public:
@@ -48,10 +54,10 @@ class Forward {
   Result<Matrix> embed(std::span<const TokenId> tokens, JobContext& job);
   // Runs blocks [first, last) on the stream, in place. Cancel is noticed at every op.
   Result<void> blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
-                      JobContext& job, const LinearTap& tap = {});
+                      JobContext& job, const OpTap& tap = {});
   // Final norm and head for the given rows of the stream → logits, rows.size() × vocabulary.
   Result<Matrix> head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
-                      const LinearTap& tap = {});
+                      const OpTap& tap = {});
 
  private:
   struct State;

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/base/strings.h"
+#include "core/variant.h"
+
 namespace bitloom {
 namespace {
 
@@ -54,6 +57,35 @@ void RotationTable::reach(uint32_t positions) {
       m_sines.push_back(static_cast<float>(m_speeds.magnitude * std::sin(angle)));
     }
   }
+}
+
+Rotations::Rotations(const Variant& variant)
+    : m_variant(variant), m_tableOf(variant.graph().ops.size()) {}
+
+Result<RotationTable*> Rotations::make(const RopeParameters& r, JobContext& job) {
+  const std::string key = strCat(r.rotated, ' ', r.base, ' ', r.frequencyScale, ' ', r.yarnFactor,
+                                 ' ', r.yarnAttention, ' ', r.yarnBetaFast, ' ', r.yarnBetaSlow,
+                                 ' ', r.originalContext, ' ', r.factorsTensor);
+  auto found = m_tables.find(key);
+  if (found == m_tables.end()) {
+    std::vector<float> factors;
+    if (r.factorsTensor != kNone) {
+      TRY(const DecodedWeights decoded,
+          m_variant.weights(static_cast<size_t>(r.factorsTensor), job));
+      factors = *decoded;
+    }
+    found = m_tables.emplace(key, RotationTable(rotationSpeeds(r, factors))).first;
+  }
+  return &found->second;
+}
+
+Result<const RotationTable*> Rotations::tableOf(const Op& op, uint32_t positions, JobContext& job) {
+  RotationTable*& table = m_tableOf[static_cast<size_t>(&op - m_variant.graph().ops.data())];
+  if (table == nullptr) {
+    TRY(table, make(op.rope, job));
+  }
+  table->reach(positions);
+  return table;
 }
 
 }  // namespace bitloom

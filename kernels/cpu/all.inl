@@ -6,6 +6,8 @@
 #include "kernels/cpu/gemm.inl"
 #include "kernels/cpu/rows.inl"
 
+#include "kernels/cpu/gradients.inl"
+
 #include "kernels/cpu/half.inl"
 
 #include "kernels/cpu/attention.inl"
@@ -46,6 +48,11 @@ constexpr CpuKernels kTable = {.name = kTargetName,
                                .add = add,
                                .scale = scale,
                                .exp = expRow,
+                               .rmsNormGradient = rmsNormGradient,
+                               .siluGateGradient = siluGateGradient,
+                               .geluGateGradient = geluGateGradient,
+                               .softmaxGradient = softmaxGradient,
+                               .dot = dot,
                                .largest = largestOfRow,
                                .sumExp = sumExp,
                                .divergence = divergence,

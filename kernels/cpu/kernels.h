@@ -92,6 +92,26 @@ struct DivergenceArguments {
   float shift;
 };
 
+// Reverse mode of one row of `rmsNorm` and of a gate: from the gradient of the output to those of
+// the inputs, which are overwritten and do not overlap anything else.
+struct NormGradient {
+  float* inGradient;
+  const float* in;
+  const float* weight;
+  const float* outGradient;
+  size_t count;
+  float epsilon;
+};
+
+struct GateGradient {
+  float* gateGradient;
+  float* upGradient;
+  const float* gate;
+  const float* up;
+  const float* outGradient;
+  size_t count;
+};
+
 // Left side of products on tiles, in the tiles' own form: strips of `TileKernels::rows` rows. With
 // one part a value is rounded to bfloat16 (relative error 2⁻⁹), with two to their sum (2⁻¹⁷).
 struct TileInput {
@@ -186,6 +206,13 @@ struct CpuKernels {
   void (*scale)(float* out, const float* in, float factor, size_t count);
   // eˣ within 2 ulp; 0 below −87.33 (no subnormals), +inf above 88.72. out may be in.
   void (*exp)(float* out, const float* in, size_t count);
+
+  void (*rmsNormGradient)(const NormGradient& task);
+  void (*siluGateGradient)(const GateGradient& task);
+  void (*geluGateGradient)(const GateGradient& task);
+  // In place: from the gradient of a softmax's result to that of its argument.
+  void (*softmaxGradient)(float* gradient, const float* probabilities, size_t count);
+  double (*dot)(const float* left, const float* right, size_t count);  // f32 sums in lanes
 
   // The largest value; NaN are passed over. Count is not 0.
   float (*largest)(const float* row, size_t count);

@@ -38,6 +38,9 @@ class SmallTransformer {
   // Logits after each token, from an empty context.
   std::vector<std::vector<double>> logits(const std::vector<int32_t>& tokens) const;
 
+  // Weights as the file has them, to be changed before the next `logits`.
+  std::vector<float>& values(const std::string& name) { return m_weights.at(name).values; }
+
  private:
   struct Weight {
     size_t columns;

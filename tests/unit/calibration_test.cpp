@@ -64,8 +64,10 @@ TEST(Calibration, SumsEqualThePlainOnesOfEveryLinear) {
   std::map<std::string, std::vector<double>> wanted;
   const std::vector<TokenId> all = tokenizer.encode(text);
   Forward forward(run.reference());
-  const LinearTap tap = [&](size_t tensor, const Matrix& input) {
-    auto& sums = wanted[run.model()->tensors()[tensor].name];
+  const OpTap tap = [&](const Op& op, const OpInputs& inputs) {
+    if (op.kind != OpKind::Linear) return;
+    const Matrix& input = *inputs.input;
+    auto& sums = wanted[run.model()->tensors()[size_t(op.weight)].name];
     sums.resize(input.cols);
     for (size_t i = 0; i < input.values.size(); ++i) {
       sums[i % input.cols] += std::pow(double(input.values[i]), 2);

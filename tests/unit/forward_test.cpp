@@ -192,8 +192,10 @@ TEST_F(ForwardTest, TapSeesTheInputOfEveryLinearOp) {
   JobControl control;
   JobContext job(workers, control);
   std::map<std::string, size_t> seen;
-  const LinearTap tap = [&](size_t tensor, const Matrix& input) {
-    const Tensor& t = m_variant->model().tensors()[tensor];
+  const OpTap tap = [&](const Op& op, const OpInputs& inputs) {
+    if (op.kind != OpKind::Linear) return;
+    const Matrix& input = *inputs.input;
+    const Tensor& t = m_variant->model().tensors()[size_t(op.weight)];
     EXPECT_EQ(input.cols, t.rowLength());
     EXPECT_EQ(input.rows, 5u);
     ++seen[t.name];
