@@ -6,10 +6,10 @@
 #include <iomanip>
 #include <limits>
 #include <sstream>
-#include <unordered_map>
 
 #include "core/allocators/knapsack/problem.h"
 #include "core/allocators/knapsack/relaxation.h"
+#include "core/base/random.h"
 
 namespace bitloom {
 namespace {
@@ -46,15 +46,6 @@ std::string perMegabyte(double lambda) {
   std::ostringstream text;
   text << std::setprecision(2) << lambda * 1e6;
   return text.str();
-}
-
-// A small generator with the same numbers on every machine (Steele, Lea & Flood 2014, SplitMix64).
-uint64_t nextRandom(uint64_t& state) {
-  state += 0x9E3779B97F4A7C15u;
-  uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
 }
 
 // Each uniform choice as one option: all items at candidate c. Candidates with an unmeasured cell
@@ -140,26 +131,6 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
   solution.predicted = prediction.value;
   solution.predictedError = prediction.error;
   return solution;
-}
-
-Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity) {
-  std::unordered_map<std::string, const Cell*> cells;
-  for (const Cell& cell : sensitivity.cells) cells[strCat(cell.tensor, "\n", cell.codec)] = &cell;
-  Prediction prediction;
-  double squares = 0;
-  for (const Choice& choice : plan.tensors) {
-    const Tensor& tensor = model.tensors()[choice.tensor];
-    if (!choice.effective || choice.effective == tensor.codec) continue;
-    const auto found = cells.find(strCat(tensor.name, "\n", choice.effective->name));
-    if (found == cells.end()) {
-      const double unknown = std::numeric_limits<double>::quiet_NaN();
-      return {unknown, unknown};
-    }
-    prediction.value += found->second->value;
-    squares += found->second->error * found->second->error;
-  }
-  prediction.error = std::sqrt(squares);
-  return prediction;
 }
 
 Result<Recipe> blindMix(const Model& model, const Graph& graph, const Sensitivity& sensitivity,

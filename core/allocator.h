@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/job.h"
+#include "core/prediction.h"
 #include "core/recipe.h"
 #include "core/sensitivity.h"
 
@@ -76,14 +77,6 @@ struct Solution {
 };
 Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity& sensitivity,
                        const AllocationRequest& request, JobContext& job);
-
-// Sum of the cells' values for a plan: the prediction while dragging. NaN when a cell is missing;
-// tensors copied unchanged count 0.
-struct Prediction {
-  double value = 0;
-  double error = 0;
-};
-Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity);
 
 // The honest baseline (same bytes, no knowledge): a mix of the two uniform codecs that neighbour
 // the budget on the lower hull of (size, damage), tensors chosen at random by `seed`; tensors

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/codec.h"
+#include "core/base/random.h"
 
 #include <cmath>
 #include <limits>
@@ -29,21 +30,15 @@ namespace {
 
 constexpr size_t kSample = 4096;  // every layout divides it; two digits of the error
 
-// Uniform in (0, 1), the same on every machine (Steele, Lea & Flood 2014, SplitMix64).
-double nextUniform(uint64_t& state) {
-  state += 0x9E3779B97F4A7C15u;
-  uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return (double((z ^ (z >> 31)) >> 11) + 0.5) * 0x1p-53;
-}
+// Never 0, unlike its source.
+double nextPositive(uint64_t& state) { return nextUniform(state) + 0x1p-54; }
 
 std::vector<float> gaussianSample() {
   std::vector<float> values(kSample);
   uint64_t state = 1;
   for (float& value : values) {
-    const double radius = std::sqrt(-2 * std::log(nextUniform(state)));
-    value = float(0.02 * radius * std::cos(2 * std::numbers::pi * nextUniform(state)));
+    const double radius = std::sqrt(-2 * std::log(nextPositive(state)));
+    value = float(0.02 * radius * std::cos(2 * std::numbers::pi * nextPositive(state)));
   }
   return values;
 }

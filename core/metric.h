@@ -25,6 +25,8 @@ struct MetricTask {
   const Method* method = nullptr;
   const Calibration* calibration = nullptr;  // needed by `output_error`
   LiveLoop* probe = nullptr;                 // needed by measured metrics
+  std::span<const TokenId> tokens;           // of metrics with a probe: sequences end to end
+  ProbeOptions layout;                       // of `tokens`
   // True for a cell that is known already (resume): it is skipped.
   std::function<bool(std::string_view tensor, std::string_view codec)> known;
 };
@@ -40,6 +42,12 @@ struct Metric {
   bool measured;  // false: a proxy
   bool needsText;
   bool needsCalibration;
+  // Sequences that the text is cut into unless the user says otherwise; of metrics that run the
+  // model on such. 0 sequences: none.
+  ProbeOptions probe;
+  // A cell's value is the mean of its samples' squares, and samples of several tensors add up
+  // before they are squared.
+  bool quadratic;
   Result<void> (*measure)(const MetricTask& task, const CellSink& sink, JobContext& job);
 };
 

@@ -20,7 +20,7 @@ Result<std::vector<TokenId>> tokensOf(const Tokenizer* tokenizer, const ScanRequ
 // text.
 std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tokens) {
   Sha256 hash;
-  if (request.metric->measured) {
+  if (!tokens.empty()) {
     const uint32_t layout[] = {request.probe.sequences, request.probe.tokens,
                                request.probe.firstScored};
     hash.update(std::as_bytes(std::span(layout)));
@@ -37,7 +37,7 @@ Result<ScanKey> scanKey(const Model& model, const Tokenizer* tokenizer,
                         const ScanRequest& request) {
   ScanKey key{model.fingerprint(), std::string(request.metric->name), "nearest", ""};
   std::vector<TokenId> tokens;
-  if (request.metric->measured) {
+  if (request.metric->probe.sequences > 0) {
     TRY(tokens, tokensOf(tokenizer, request));
   }
   if (request.metric->needsText) key.textHash = textHash(request, tokens);
@@ -73,16 +73,21 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
       options.dataset = request.textName;
       TRY(calibration, calibrate(reference, *tokenizer, request.text, options, job));
     }
+    std::vector<TokenId> tokens;
+    if (metric.probe.sequences > 0) {
+      TRY(tokens, tokensOf(tokenizer, request));
+    }
     if (metric.measured) {
       job.step("reference");
-      TRY(auto tokens, tokensOf(tokenizer, request));
-      TRY(probe, LiveLoop::create(reference, std::move(tokens), request.probe, job));
+      TRY(probe, LiveLoop::create(reference, tokens, request.probe, job));
     }
     MetricTask task{.reference = reference,
                     .codecs = request.codecs,
                     .method = findMethod("nearest"),
                     .calibration = metric.needsCalibration ? &calibration : nullptr,
                     .probe = probe.get(),
+                    .tokens = tokens,
+                    .layout = request.probe,
                     .known = {}};
     task.known = [&](std::string_view tensor, std::string_view codec) {
       return known.find(tensor, codec) != nullptr;
@@ -108,7 +113,8 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
   result.fingerprint = key.fingerprint;
   result.text = request.textName;
   result.textHash = key.textHash;
-  if (metric.measured) result.tokens = uint64_t(request.probe.sequences) * request.probe.tokens;
+  if (metric.probe.sequences > 0)
+    result.tokens = uint64_t(request.probe.sequences) * request.probe.tokens;
   return result;
 }
 

@@ -18,7 +18,7 @@ struct ScanRequest {
   std::vector<const Codec*> codecs;
   std::string textName;  // for people; both empty for metrics without a text
   std::string text;
-  ProbeOptions probe;
+  ProbeOptions probe;  // of metrics that cut the text into sequences (Metric::probe)
   bool resume = true;  // keep the store's cells; false measures all of them again
 };
 

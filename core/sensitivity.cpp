@@ -30,6 +30,7 @@ Cell parseCell(const Json& json) {
   cell.value = numberOrNan(json.at("value"));
   cell.error = numberOrNan(json.at("error"));
   cell.bytes = json.at("bytes").get<uint64_t>();
+  if (json.contains("samples")) cell.samples = json.at("samples").get<std::vector<float>>();
   return cell;
 }
 
@@ -75,6 +76,7 @@ std::string toJson(const Sensitivity& sensitivity) {
                              {"value", number(cell.value)},
                              {"error", number(cell.error)},
                              {"bytes", cell.bytes}});
+    if (!cell.samples.empty()) json["cells"].back()["samples"] = cell.samples;
   }
   return json.dump(1);
 }

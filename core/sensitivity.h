@@ -20,6 +20,9 @@ struct Cell {
   double value = 0;    // unit of the metric; for kld: nats per token
   double error = 0;    // standard error; 0 for a proxy, which has none
   uint64_t bytes = 0;  // of the tensor at this codec
+  // One number for each sequence of the text, where the metric has such: what a prediction for
+  // several tensors together is made of (core/prediction.h). Else empty.
+  std::vector<float> samples;
 };
 
 struct Sensitivity {

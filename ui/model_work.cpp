@@ -16,6 +16,7 @@ Result<ScanRequest> scanRequest(const Metric& metric, std::vector<const Codec*> 
   ScanRequest request;
   request.metric = &metric;
   request.codecs = std::move(codecs);
+  request.probe = metric.probe;
   if (!metric.needsText) return request;
   TRY(auto path, builtinCalibrationText());
   TRY(request.text, readText(path));

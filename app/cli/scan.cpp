@@ -61,7 +61,7 @@ Verb addScan(CLI::App& app, Console& console) {
   auto* verb = app.add_subcommand("scan", "Measure how much each tensor suffers at each codec");
   struct Arguments {
     std::string model, metric = "kld", codecs = "tq3_1s,q4_0,q8_0", text, output;
-    ProbeOptions probe;
+    uint32_t sequences = 0, tokens = 0;  // 0: as the metric likes
     bool resume = false;
   };
   auto args = std::make_shared<Arguments>();
@@ -72,10 +72,11 @@ Verb addScan(CLI::App& app, Console& console) {
   verb->add_option("--metric", args->metric, "One of " + known)->capture_default_str();
   verb->add_option("--codecs", args->codecs, "Comma-separated codecs")->capture_default_str();
   verb->add_option("--text", args->text, "Text (default: the built-in calibration text)");
-  verb->add_option("--chunks", args->probe.sequences, "Probe sequences")->capture_default_str();
-  verb->add_option("--tokens", args->probe.tokens, "Tokens of a probe sequence")
-      ->check(CLI::Range(9, 4096))
-      ->capture_default_str();
+  verb->add_option("--chunks", args->sequences, "Probe sequences (default: as the metric likes)")
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_option("--tokens", args->tokens,
+                   "Tokens of a probe sequence (default: as the metric likes)")
+      ->check(CLI::Range(9, 4096));
   verb->add_flag("--resume", args->resume, "Keep cells that the store has from an earlier scan");
   verb->add_option("-o,--output", args->output, "Write the cells as JSON");
   return {verb, [&console, args]() -> Result<void> {
@@ -88,11 +89,14 @@ Verb addScan(CLI::App& app, Console& console) {
             TRY(auto engine, openEngine(args->model, metric->needsText, console.precision()));
             TRY(auto text, openText(args->text, BuiltinText::Calibration));
             TRY(auto store, console.openStore());
+            ProbeOptions probe = metric->probe;
+            if (args->sequences > 0) probe.sequences = args->sequences;
+            if (args->tokens > 0) probe.tokens = args->tokens;
             const ScanRequest request{.metric = metric,
                                       .codecs = codecList,
                                       .textName = text.name,
                                       .text = text.bytes,
-                                      .probe = args->probe,
+                                      .probe = probe,
                                       .resume = args->resume};
             TRY(auto sensitivity,
                 console.run<Sensitivity>("Scan", JobPriority::Scan, [&](JobContext& job) {

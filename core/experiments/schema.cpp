@@ -17,7 +17,8 @@ namespace {
 //           undone. `owner` is the process that has the run in state 'running'.
 // recipes   the exact recipe of runs, once for each text, by its SHA-256.
 // scans     the key under which a sensitivity scan is found again.
-// cells     measured values; doubles are stored as SQLite's 8-byte reals, bit for bit.
+// cells     measured values; doubles are stored as SQLite's 8-byte reals, bit for bit, `samples`
+//           as little-endian 4-byte floats.
 // votes     which of two answers was liked better.
 constexpr std::array kSteps = {
     R"(
@@ -70,6 +71,7 @@ CREATE TABLE votes(
   winner TEXT NOT NULL CHECK(winner IN ('left', 'tie', 'right')),
   blind INTEGER NOT NULL);
 )",
+    "ALTER TABLE cells ADD COLUMN samples BLOB;",
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Scans with their cells, and votes.
+#include <cstring>
+
 #include "core/experiments/owner.h"
 #include "core/experiments/store_state.h"
 
@@ -14,6 +16,22 @@ void bindKey(Statement& statement, const ScanKey& key, int first) {
   statement.bind(first + 1, key.metric);
   statement.bind(first + 2, key.method);
   statement.bind(first + 3, key.textHash);
+}
+
+void bindSamples(Statement& statement, int index, const std::vector<float>& samples) {
+  if (samples.empty()) {
+    statement.bind(index);
+  } else {
+    statement.bind(index, samples.data(), int(samples.size() * sizeof(float)));
+  }
+}
+
+std::vector<float> samplesOf(const SQLite::Column& column) {
+  std::vector<float> samples(size_t(column.getBytes()) / sizeof(float));
+  if (!samples.empty()) {
+    std::memcpy(samples.data(), column.getBlob(), samples.size() * sizeof(float));
+  }
+  return samples;
 }
 
 }  // namespace
@@ -74,8 +92,8 @@ Result<void> ExperimentStore::addCells(int64_t scan, std::span<const Cell> cells
     }
     Statement insert(
         m_state->database,
-        "INSERT OR REPLACE INTO cells(scan, tensor, codec, metric, value, error, bytes) "
-        "VALUES(?, ?, ?, ?, ?, ?, ?)");
+        "INSERT OR REPLACE INTO cells(scan, tensor, codec, metric, value, error, bytes, samples) "
+        "VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
     for (const Cell& cell : cells) {
       insert.bind(1, scan);
       insert.bind(2, cell.tensor);
@@ -84,6 +102,7 @@ Result<void> ExperimentStore::addCells(int64_t scan, std::span<const Cell> cells
       bindReal(insert, 5, cell.value);
       bindReal(insert, 6, cell.error);
       insert.bind(7, toStored(cell.bytes));
+      bindSamples(insert, 8, cell.samples);
       insert.exec();
       insert.reset();
     }
@@ -105,7 +124,8 @@ Result<Sensitivity> ExperimentStore::cells(int64_t scan) const {
     result.fingerprint = header.getColumn(1).getString();
     result.textHash = header.getColumn(2).getString();
     Statement rows(m_state->database,
-                   "SELECT tensor, codec, metric, value, error, bytes FROM cells WHERE scan = ? "
+                   "SELECT tensor, codec, metric, value, error, bytes, samples FROM cells "
+                   "WHERE scan = ? "
                    "ORDER BY tensor, codec");
     rows.bind(1, scan);
     while (rows.executeStep()) {
@@ -114,7 +134,8 @@ Result<Sensitivity> ExperimentStore::cells(int64_t scan) const {
                               .metric = rows.getColumn(2).getString(),
                               .value = realOf(rows.getColumn(3)),
                               .error = realOf(rows.getColumn(4)),
-                              .bytes = fromStored(rows.getColumn(5))});
+                              .bytes = fromStored(rows.getColumn(5)),
+                              .samples = samplesOf(rows.getColumn(6))});
     }
     return result;
   });

@@ -17,7 +17,7 @@
 namespace bitloom {
 namespace {
 
-constexpr size_t kSlabBytes = size_t{32} << 20;    // of logits that are alive at once
+constexpr size_t kSlabBytes = size_t{256} << 20;   // of logits that are alive at once
 constexpr size_t kTurnedBytes = size_t{64} << 20;  // of a weight's transpose
 constexpr size_t kFloatsAtOnce = 1u << 14;
 

@@ -6,6 +6,8 @@
 #include <limits>
 #include <unordered_set>
 
+#include "core/base/random.h"
+
 namespace bitloom {
 namespace {
 
@@ -23,17 +25,6 @@ bool likelier(const Candidate& a, const Candidate& b) {
 double usable(float logit) {
   return std::isnan(logit) ? -std::numeric_limits<double>::infinity() : double(logit);
 }
-
-// splitmix64 (Steele, Lea, Flood 2014): every seed is good, and each step is a bijection.
-uint64_t nextRandom(uint64_t& state) {
-  state += 0x9e3779b97f4a7c15u;
-  uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
-double nextUniform(uint64_t& state) { return double(nextRandom(state) >> 11) * 0x1p-53; }
 
 // Probabilities of candidates in descending order of their logits.
 void softmax(std::vector<Candidate>& candidates, double temperature) {

@@ -32,6 +32,8 @@ const Metric metric_kld = {
     .measured = true,
     .needsText = true,
     .needsCalibration = false,
+    .probe = {},
+    .quadratic = false,
     .measure = measure,
 };
 
