@@ -119,8 +119,14 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
   TRY(const Problem problem, makeProblem(model, graph, request, &sensitivity));
   const SizeRange range = rangeOf(problem);
   if (request.fileBytes < range.floor) return belowFloor(request.fileBytes, range);
-  TRY(const Allocation allocation,
-      allocator->solve(problem.items, problem.budget(request.fileBytes), job));
+  AllocationTask task{.items = problem.items, .budget = problem.budget(request.fileBytes)};
+  if (request.measure) {
+    task.measure = [&](const std::vector<size_t>& options, JobContext& running) -> Result<double> {
+      TRY(const Plan plan, resolve(recipeFor(problem, model, request, options, ""), model));
+      return request.measure(plan, running);
+    };
+  }
+  TRY(const Allocation allocation, allocator->solve(task, job));
   Solution solution;
   solution.recipe = recipeFor(problem, model, request, allocation.option,
                               strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));

@@ -3,6 +3,7 @@
 // least predicted damage, total within the budget. One file in core/allocators/ adds one.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -21,12 +22,16 @@ struct AllocationOption {
   const Codec* codec;
   uint64_t bytes;  // in the file, padding included
   double damage;
+  // Of quadratic metrics (core/metric.h): one number for each sequence. Damage is the mean of their
+  // squares; that of several options together is the mean of the squares of their sums.
+  std::vector<float> samples = {};
 };
 
 struct AllocationItem {
   std::string name;                       // of the tensor, or of the group
   std::vector<size_t> tensors;            // indices in Model::tensors()
   std::vector<AllocationOption> options;  // at least one
+  int block = kNone;                      // as Part::block; one for a whole group
 };
 
 struct Allocation {
@@ -36,12 +41,20 @@ struct Allocation {
   double lambda = 0;  // damage per byte at the solution; 0 when not defined
 };
 
+// Damage of one option for each item, measured on the model itself.
+using MeasureChoice =
+    std::function<Result<double>(const std::vector<size_t>& options, JobContext& job)>;
+
+struct AllocationTask {
+  std::span<const AllocationItem> items;
+  uint64_t budget = 0;  // bytes for all items together; at least the sum of the smallest options
+  MeasureChoice measure = {};  // empty: there is no text to measure on
+};
+
 struct Allocator {
   std::string_view name;
   std::string_view summary;
-  // `budget`: bytes for all items together; at least the sum of the smallest options.
-  Result<Allocation> (*solve)(std::span<const AllocationItem> items, uint64_t budget,
-                              JobContext& job);
+  Result<Allocation> (*solve)(const AllocationTask& task, JobContext& job);
 };
 
 std::span<const Allocator* const> allocators();
@@ -54,6 +67,8 @@ struct AllocationRequest {
   bool fuseGroups = false;                  // q/k/v and gate/up get one codec each
   std::string allocator = "knapsack";
   std::string profile = "thetom";
+  // Divergence of a whole plan, for allocators that search by measuring; may be empty.
+  std::function<Result<double>(const Plan& plan, JobContext& job)> measure = {};
 };
 
 struct SizeRange {
@@ -72,7 +87,7 @@ Result<SizeRange> reachableSizes(const Model& model, const Graph& graph,
 struct Solution {
   Recipe recipe;
   Plan plan;
-  double predicted = 0;  // sum of the chosen cells' values
+  double predicted = 0;  // by the cells (core/prediction.h)
   double predictedError = 0;
 };
 Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity& sensitivity,

@@ -9,10 +9,17 @@
 #include "core/allocators/knapsack/relaxation.h"
 
 namespace bitloom {
+namespace {
+
+Result<Allocation> solveTask(const AllocationTask& task, JobContext& job) {
+  return solveRelaxed(task.items, task.budget, job);
+}
+
+}  // namespace
 
 extern const Allocator allocator_knapsack;
 const Allocator allocator_knapsack{
     "knapsack", "The most damage saved per byte first; instant, and optimal up to the last step.",
-    solveRelaxed};
+    solveTask};
 
 }  // namespace bitloom

@@ -34,8 +34,9 @@ uint64_t quantumOf(std::span<const AllocationItem> items, const std::vector<size
   return divisor * std::max<uint64_t>(1, multiple);
 }
 
-Result<Allocation> solveExactly(std::span<const AllocationItem> items, uint64_t budget,
-                                JobContext& job) {
+Result<Allocation> solveExactly(const AllocationTask& task, JobContext& job) {
+  const std::span<const AllocationItem> items = task.items;
+  const uint64_t budget = task.budget;
   TRY(Allocation relaxed, solveRelaxed(items, budget, job));
   if (items.empty()) return relaxed;
   Allocation exact;

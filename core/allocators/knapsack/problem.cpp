@@ -11,7 +11,7 @@
 namespace bitloom {
 namespace {
 
-using CellIndex = std::unordered_map<std::string, double>;
+using CellIndex = std::unordered_map<std::string, const Cell*>;
 
 std::string cellKey(std::string_view tensor, std::string_view codec) {
   return strCat(tensor, "\n", codec);
@@ -21,7 +21,7 @@ CellIndex indexCells(const Sensitivity* sensitivity) {
   CellIndex index;
   if (!sensitivity) return index;
   for (const Cell& cell : sensitivity->cells) {
-    if (std::isfinite(cell.value)) index[cellKey(cell.tensor, cell.codec)] = cell.value;
+    if (std::isfinite(cell.value)) index[cellKey(cell.tensor, cell.codec)] = &cell;
   }
   return index;
 }
@@ -49,16 +49,20 @@ class ItemBuilder {
   // Appends an option for `requested`, or finds the one that comes to the same; kNoOption when a
   // member has no cell and `needsCells`.
   size_t add(AllocationItem& item, const Codec* requested, bool needsCells) const {
-    AllocationOption option{requested, 0, 0};
+    AllocationOption option{requested, 0, 0, {}};
     std::vector<const Codec*> effective;
     for (const size_t t : item.tensors) {
       const Tensor& tensor = m_model.tensors()[t];
       const Codec* codec = effectiveCodec(requested, tensor.rowLength());
       effective.push_back(codec);
       option.bytes += tensorShare(tensor, *codec, m_profile, m_alignment);
-      const double damage = damageOf(tensor, *codec);
-      if (needsCells && std::isnan(damage)) return kNoOption;
-      option.damage += std::isnan(damage) ? 0 : damage;
+      if (tensor.codec == codec || !m_cells) continue;  // what is copied does no damage
+      const auto cell = m_cells->find(cellKey(tensor.name, codec->name));
+      if (cell == m_cells->end()) {
+        if (needsCells) return kNoOption;
+        continue;
+      }
+      addDamage(option, *cell->second);
     }
     for (size_t o = 0; o < item.options.size(); ++o) {
       if (effectiveOf(item, *item.options[o].codec) == effective) return o;
@@ -77,11 +81,11 @@ class ItemBuilder {
     return effective;
   }
 
-  // NaN when it was not measured; what is copied does no damage.
-  double damageOf(const Tensor& tensor, const Codec& codec) const {
-    if (!m_cells || tensor.codec == &codec) return 0;
-    const auto found = m_cells->find(cellKey(tensor.name, codec.name));
-    return found == m_cells->end() ? std::nan("") : found->second;
+  // Members of a group are coded together: their samples add up.
+  static void addDamage(AllocationOption& option, const Cell& cell) {
+    option.damage += cell.value;
+    option.samples.resize(cell.samples.size());
+    for (size_t j = 0; j < cell.samples.size(); ++j) option.samples[j] += cell.samples[j];
   }
 
   const Model& m_model;
@@ -103,7 +107,8 @@ std::vector<AllocationItem> groupTensors(const Model& model, const Graph& graph,
       continue;
     }
     if (!group.empty()) groups[group] = items.size();
-    items.push_back({group.empty() ? tensor.name : group, {t}, {}});
+    const int block = t < graph.parts.size() ? graph.parts[t].block : kNone;
+    items.push_back({group.empty() ? tensor.name : group, {t}, {}, block});
   }
   return items;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Lagrangian relaxation of the multiple-choice knapsack and its completion; both allocators start
+// Lagrangian relaxation of the multiple-choice knapsack and its completion; other allocators start
 // here. See knapsack.cpp for the idea.
 #pragma once
 #include <span>
