@@ -44,10 +44,11 @@ struct Metric {
   bool needsCalibration;
   // Sequences that the text is cut into unless the user says otherwise; of metrics that run the
   // model on such. 0 sequences: none.
-  ProbeOptions probe;
+  ProbeOptions probe = {.sequences = 0};
   // A cell's value is the mean of its samples' squares, and samples of several tensors add up
   // before they are squared.
-  bool quadratic;
+  bool quadratic = false;
+  bool needsMoments = false;  // E[x·xᵀ] of the calibration (core/calibration.h)
   Result<void> (*measure)(const MetricTask& task, const CellSink& sink, JobContext& job);
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/prediction.h"
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -56,6 +57,90 @@ Prediction Predictor::predict(const Plan& plan) const {
 
 Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity) {
   return Predictor(model, sensitivity).predict(plan);
+}
+
+namespace {
+
+constexpr size_t kFewestPlans = 5;
+
+double valueAt(const std::vector<double>& factors, double x) {
+  double sum = 0;
+  double power = 1;
+  for (const double factor : factors) {
+    sum += factor * power;
+    power *= x;
+  }
+  return sum;
+}
+
+bool rises(const std::vector<double>& factors, double low, double high) {
+  const auto slope = [&](double x) {
+    return factors[1] + (factors.size() > 2 ? 2 * factors[2] * x : 0);
+  };
+  return slope(low) > 0 && slope(high) > 0;
+}
+
+}  // namespace
+
+Result<Correction> Correction::fit(std::span<const PredictedPlan> plans) {
+  if (plans.size() < kFewestPlans) {
+    return makeError(ErrorCode::InvalidArgument, "A correction of predictions needs ", kFewestPlans,
+                     " measured plans, not ", plans.size(), ".");
+  }
+  Correction result;
+  result.m_count = plans.size();
+  Eigen::VectorXd x(Eigen::Index(plans.size()));
+  Eigen::VectorXd y(x.size());
+  for (size_t i = 0; i < plans.size(); ++i) {
+    if (!(plans[i].predicted > 0) || !(plans[i].measured > 0)) {
+      return makeError(ErrorCode::InvalidArgument, "Plan ", i, " was predicted at ",
+                       plans[i].predicted, " and measured at ", plans[i].measured,
+                       "; a correction takes positive numbers.");
+    }
+    x[Eigen::Index(i)] = std::log(plans[i].predicted);
+    y[Eigen::Index(i)] = std::log(plans[i].measured);
+  }
+  result.m_centre = x.mean();
+  x.array() -= result.m_centre;
+  result.m_lowest = x.minCoeff();
+  result.m_highest = x.maxCoeff();
+  // The parabola, else a line, else a factor alone (slope 1).
+  for (const Eigen::Index terms : {3, 2, 1}) {
+    Eigen::MatrixXd powers = Eigen::MatrixXd::Ones(x.size(), terms);
+    for (Eigen::Index t = 1; t < terms; ++t) powers.col(t) = powers.col(t - 1).cwiseProduct(x);
+    const Eigen::VectorXd target = terms == 1 ? Eigen::VectorXd(y - x) : y;
+    const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> solver(powers);
+    if (solver.rank() < terms) continue;  // all plans were predicted alike
+    const Eigen::VectorXd factors = solver.solve(target);
+    const double freedom = double(x.size() - terms);
+    const double variance = (target - powers * factors).squaredNorm() / freedom;
+    result.m_scatter = std::sqrt(variance);
+    const Eigen::MatrixXd covariance = variance * (powers.transpose() * powers).inverse();
+    result.m_factors.assign(factors.data(), factors.data() + terms);
+    result.m_covariance.assign(covariance.data(), covariance.data() + covariance.size());
+    if (terms == 1) {
+      result.m_factors.push_back(1);  // known, without error
+      break;
+    }
+    if (rises(result.m_factors, result.m_lowest, result.m_highest)) break;
+  }
+  return result;
+}
+
+Correction::Interval Correction::apply(double predicted) const {
+  const double x = std::log(predicted) - m_centre;
+  const double at = std::clamp(x, m_lowest, m_highest);
+  const double slope = m_factors[1] + (m_factors.size() > 2 ? 2 * m_factors[2] * at : 0);
+  const double value = valueAt(m_factors, at) + slope * (x - at);
+  const size_t terms = size_t(std::sqrt(double(m_covariance.size())) + 0.5);
+  double variance = m_scatter * m_scatter;
+  for (size_t i = 0; i < terms; ++i) {
+    for (size_t k = 0; k < terms; ++k) {
+      variance += m_covariance[i * terms + k] * std::pow(x, double(i + k));
+    }
+  }
+  const double half = studentT95(m_count - terms) * std::sqrt(variance);
+  return {std::exp(value), std::exp(value - half), std::exp(value + half)};
 }
 
 }  // namespace bitloom

@@ -4,6 +4,7 @@
 // mean_j (Σ a_j)², in which codings that pull the same way count double. Tensors that are copied
 // unchanged count 0.
 #pragma once
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -36,5 +37,38 @@ class Predictor {
 };
 
 Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity);
+
+// A plan that was predicted and measured.
+struct PredictedPlan {
+  double predicted = 0;  // by the cells; above 0
+  double measured = 0;   // above 0
+};
+
+// From what cells predict to what is measured: ln measured = a + b·ln predicted + c·(ln predicted)²
+// by least squares over measured plans, rising over the range that was seen (b and c are lowered to
+// a straight line, or to b = 1 alone, where the parabola would fall). The interval is that of
+// another plan of the same kind: scatter about the curve and error of the curve, Student's t.
+class Correction {
+ public:
+  // Needs five plans; fewer, or numbers that are not positive, are refused.
+  static Result<Correction> fit(std::span<const PredictedPlan> plans);
+
+  struct Interval {
+    double value = 0;
+    double low = 0;  // 95 %
+    double high = 0;
+  };
+  Interval apply(double predicted) const;
+  size_t plans() const { return m_count; }
+  double scatter() const { return m_scatter; }  // standard deviation of ln measured about the curve
+
+ private:
+  double m_centre = 0;               // of ln predicted
+  std::vector<double> m_factors;     // of 1, x, x² with x = ln predicted − centre
+  std::vector<double> m_covariance;  // factors × factors
+  double m_scatter = 0;
+  double m_lowest = 0, m_highest = 0;  // x seen; beyond, the curve goes on as a straight line
+  size_t m_count = 0;
+};
 
 }  // namespace bitloom

@@ -71,6 +71,7 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
       job.step("calibration");
       CalibrateOptions options;
       options.dataset = request.textName;
+      options.moments = metric.needsMoments;
       TRY(calibration, calibrate(reference, *tokenizer, request.text, options, job));
     }
     std::vector<TokenId> tokens;

@@ -32,8 +32,7 @@ const Metric metric_kld = {
     .measured = true,
     .needsText = true,
     .needsCalibration = false,
-    .probe = {},
-    .quadratic = false,
+    .probe = {.sequences = 16, .tokens = 32, .firstScored = 8},
     .measure = measure,
 };
 

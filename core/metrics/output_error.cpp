@@ -39,8 +39,6 @@ const Metric metric_output_error = {
     .measured = false,
     .needsText = true,
     .needsCalibration = true,
-    .probe = {.sequences = 0},
-    .quadratic = false,
     .measure = measure,
 };
 

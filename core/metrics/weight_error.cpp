@@ -27,8 +27,6 @@ const Metric metric_weight_error = {
     .measured = false,
     .needsText = false,
     .needsCalibration = false,
-    .probe = {.sequences = 0},
-    .quadratic = false,
     .measure = measure,
 };
 
