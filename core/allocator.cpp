@@ -133,9 +133,7 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
   solution.recipe.name = strCat("mix ", binarySize(request.fileBytes));
   TRY(solution.plan, resolve(solution.recipe, model));
   CHECK(solution.plan.fileBytes <= request.fileBytes);
-  const Prediction prediction = predict(model, solution.plan, sensitivity);
-  solution.predicted = prediction.value;
-  solution.predictedError = prediction.error;
+  solution.predicted = predict(model, solution.plan, sensitivity);
   return solution;
 }
 

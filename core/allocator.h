@@ -87,8 +87,7 @@ Result<SizeRange> reachableSizes(const Model& model, const Graph& graph,
 struct Solution {
   Recipe recipe;
   Plan plan;
-  double predicted = 0;  // by the cells (core/prediction.h)
-  double predictedError = 0;
+  Prediction predicted;  // by the cells
 };
 Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity& sensitivity,
                        const AllocationRequest& request, JobContext& job);

@@ -50,6 +50,13 @@ std::vector<size_t> tensorOrder(const Model& model) {
 
 }  // namespace
 
+std::vector<const Metric*> metricsByWorth() {
+  std::vector<const Metric*> sorted(metrics().begin(), metrics().end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Metric* a, const Metric* b) { return a->worth > b->worth; });
+  return sorted;
+}
+
 std::vector<CellKey> scanCells(const Model& model, std::span<const Codec* const> codecs) {
   std::vector<const Codec*> ladder(codecs.begin(), codecs.end());
   std::stable_sort(ladder.begin(), ladder.end(),

@@ -26,6 +26,7 @@ Predictor::Predictor(const Model& model, const Sensitivity& sensitivity)
     const auto tensor = indices.find(cell.tensor);
     if (tensor != indices.end()) m_cells[tensor->second][cell.codec] = &cell;
   }
+  if (auto correction = Correction::fit(sensitivity.plans)) m_correction = std::move(*correction);
 }
 
 const Cell* Predictor::find(size_t tensor, const Codec& codec) const {
@@ -34,6 +35,14 @@ const Cell* Predictor::find(size_t tensor, const Codec& codec) const {
 }
 
 Prediction Predictor::predict(const Plan& plan) const {
+  const Prediction raw = uncorrected(plan);
+  if (!m_correction || !(raw.value > 0)) return raw;
+  const Correction::Interval interval = m_correction->apply(raw.value);
+  const double error = (interval.high - interval.low) / (2 * 1.96);
+  return {interval.value, error, interval.low, interval.high};
+}
+
+Prediction Predictor::uncorrected(const Plan& plan) const {
   Prediction prediction;
   double squares = 0;
   std::vector<double> sums(m_samples);
@@ -42,7 +51,7 @@ Prediction Predictor::predict(const Plan& plan) const {
     const Cell* cell = find(choice.tensor, *choice.effective);
     if (cell == nullptr) {
       const double unknown = std::numeric_limits<double>::quiet_NaN();
-      return {unknown, unknown};
+      return {.value = unknown, .error = unknown};
     }
     for (size_t j = 0; j < m_samples; ++j) sums[j] += double(cell->samples[j]);
     prediction.value += cell->value;
@@ -52,7 +61,7 @@ Prediction Predictor::predict(const Plan& plan) const {
   if (m_samples == 0) return prediction;
   for (double& sum : sums) sum *= sum;
   const Estimate joint = estimate(sums);
-  return {joint.mean, joint.error};
+  return {.value = joint.mean, .error = joint.error};
 }
 
 Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity) {

@@ -4,6 +4,8 @@
 // mean_j (Σ a_j)², in which codings that pull the same way count double. Tensors that are copied
 // unchanged count 0.
 #pragma once
+#include <limits>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -13,36 +15,6 @@
 #include "core/sensitivity.h"
 
 namespace bitloom {
-
-struct Prediction {
-  double value = 0;  // in the metric's unit; NaN when a cell is missing
-  double error = 0;  // standard error
-};
-
-// Keeps the cells by tensor and codec, so that a plan takes microseconds. Borrows both arguments.
-class Predictor {
- public:
-  Predictor(const Model& model, const Sensitivity& sensitivity);
-
-  Prediction predict(const Plan& plan) const;
-  const Cell* find(size_t tensor, const Codec& codec) const;  // null: there is none
-  // Samples add up before they are squared, and every cell has as many.
-  bool isQuadratic() const { return m_samples > 0; }
-  size_t samples() const { return m_samples; }
-
- private:
-  const Model& m_model;
-  std::vector<std::unordered_map<std::string_view, const Cell*>> m_cells;  // by tensor, then codec
-  size_t m_samples = 0;
-};
-
-Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity);
-
-// A plan that was predicted and measured.
-struct PredictedPlan {
-  double predicted = 0;  // by the cells; above 0
-  double measured = 0;   // above 0
-};
 
 // From what cells predict to what is measured: ln measured = a + b·ln predicted + c·(ln predicted)²
 // by least squares over measured plans, rising over the range that was seen (b and c are lowered to
@@ -70,5 +42,32 @@ class Correction {
   double m_lowest = 0, m_highest = 0;  // x seen; beyond, the curve goes on as a straight line
   size_t m_count = 0;
 };
+
+struct Prediction {
+  double value = 0;  // in the metric's unit, nats per token when corrected; NaN without a cell
+  double error = 0;  // standard error
+  // 95 % interval of what will be measured; NaN where too few plans were measured to tell.
+  double low = std::numeric_limits<double>::quiet_NaN();
+  double high = std::numeric_limits<double>::quiet_NaN();
+};
+
+// Keeps the cells by tensor and codec, so that a plan takes microseconds. Borrows both arguments.
+// Where the scan holds enough measured plans, predictions are corrected by them.
+class Predictor {
+ public:
+  Predictor(const Model& model, const Sensitivity& sensitivity);
+
+  Prediction predict(const Plan& plan) const;
+  Prediction uncorrected(const Plan& plan) const;
+  const Cell* find(size_t tensor, const Codec& codec) const;  // null: there is none
+
+ private:
+  const Model& m_model;
+  std::vector<std::unordered_map<std::string_view, const Cell*>> m_cells;  // by tensor, then codec
+  size_t m_samples = 0;  // of each cell of a quadratic metric; else 0
+  std::optional<Correction> m_correction;
+};
+
+Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity);
 
 }  // namespace bitloom

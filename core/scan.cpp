@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/scan.h"
 
+#include <iterator>
+
 #include "core/calibration.h"
 #include "core/inference/tokenizer.h"
 #include "core/io/sha256.h"
+#include "core/trial_plans.h"
 
 namespace bitloom {
 namespace {
+
+constexpr uint64_t kTrialSeed = 1;
 
 Result<std::vector<TokenId>> tokensOf(const Tokenizer* tokenizer, const ScanRequest& request) {
   if (tokenizer == nullptr) {
@@ -29,6 +34,30 @@ std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tok
     hash.update(std::as_bytes(std::span(request.text)));
   }
   return hash.hex();
+}
+
+// Measures what the store still lacks of the request's trials.
+Result<void> measureTrials(const Variant& reference, const Tokenizer& tokenizer,
+                           const ScanRequest& request, ExperimentStore& store, int64_t scan,
+                           JobContext& job) {
+  TRY(const Sensitivity cells, store.cells(scan));
+  if (cells.plans.size() >= request.trials) return {};
+  const Predictor predictor(reference.model(), cells);
+  const uint32_t solved = request.trials / 3;
+  TRY(std::vector<Plan> plans,
+      randomMixes(reference.model(), request.codecs, request.trials - solved, kTrialSeed));
+  TRY(std::vector<Plan> others,
+      solvedPlans(reference.model(), reference.graph(), cells, request.codecs, solved, 0.5, job));
+  std::move(others.begin(), others.end(), std::back_inserter(plans));
+  const ProbeOptions options;
+  TRY(auto tokens, probeTokens(tokenizer, request.text, options));
+  TRY(const auto probe, LiveLoop::create(reference, std::move(tokens), options, job));
+  for (size_t i = cells.plans.size(); i < plans.size(); ++i) {
+    job.step(strCat("plan ", i + 1, " of ", plans.size(), ", to correct predictions"));
+    TRY(const PredictedPlan tried, tryPlan(reference, predictor, plans[i], *probe, job));
+    TRY(store.addTrial(scan, tried));
+  }
+  return {};
 }
 
 }  // namespace
@@ -93,13 +122,15 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
     task.known = [&](std::string_view tensor, std::string_view codec) {
       return known.find(tensor, codec) != nullptr;
     };
-    return metric.measure(
+    TRY(metric.measure(
         task,
         [&](const Cell& cell) -> Result<void> {
           TRY(store.addCell(id, cell));
           return onCell ? onCell(cell) : Result<void>();
         },
-        job);
+        job));
+    if (!metric.quadratic || request.trials == 0) return {};
+    return measureTrials(reference, *tokenizer, request, store, id, job);
   };
   const auto outcome = measureAll();
 

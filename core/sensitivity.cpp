@@ -48,6 +48,10 @@ Sensitivity parse(const Json& json) {
       throw std::runtime_error(strCat("cell ", result.cells.size(), ": ", error.what()));
     }
   }
+  if (!json.contains("plans")) return result;
+  for (const Json& plan : json.at("plans")) {
+    result.plans.push_back({plan.at("predicted").get<double>(), plan.at("measured").get<double>()});
+  }
   return result;
 }
 
@@ -77,6 +81,9 @@ std::string toJson(const Sensitivity& sensitivity) {
                              {"error", number(cell.error)},
                              {"bytes", cell.bytes}});
     if (!cell.samples.empty()) json["cells"].back()["samples"] = cell.samples;
+  }
+  for (const PredictedPlan& plan : sensitivity.plans) {
+    json["plans"].push_back({{"predicted", plan.predicted}, {"measured", plan.measured}});
   }
   return json.dump(1);
 }

@@ -25,6 +25,12 @@ struct Cell {
   std::vector<float> samples;
 };
 
+// A plan that was predicted by the cells and measured (core/prediction.h).
+struct PredictedPlan {
+  double predicted = 0;  // above 0
+  double measured = 0;   // above 0; nats per token
+};
+
 struct Sensitivity {
   std::string metric;
   std::string fingerprint;  // of the model
@@ -32,6 +38,7 @@ struct Sensitivity {
   std::string textHash;     // SHA-256 of the tokens
   uint64_t tokens = 0;
   std::vector<Cell> cells;
+  std::vector<PredictedPlan> plans;  // what predictions by these cells are corrected with
 
   const Cell* find(std::string_view tensor, std::string_view codec) const;
 };

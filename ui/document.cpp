@@ -215,6 +215,7 @@ void Document::show(Plan plan, bool preview) {
   m_damage = {};
   m_damage.value = predicted.value;
   m_damage.error = predicted.error;
+  m_damage.predicted = predicted;
   if (std::isfinite(predicted.value)) {
     m_damage.kind = Damage::Kind::Predicted;
   } else if (!canInfer()) {

@@ -37,9 +37,10 @@ class Document : public QObject {
     enum class Kind { Unknown, Predicted, Measuring, Measured } kind = Kind::Unknown;
     double value = 0;
     double error = 0;
-    double seconds = 0;   // of the measurement
-    uint32_t tokens = 0;  // probe tokens
-    QString note;         // why unknown, for people
+    double seconds = 0;    // of the measurement
+    uint32_t tokens = 0;   // probe tokens
+    QString note;          // why unknown, for people
+    Prediction predicted;  // beside what was measured; NaN when the cells do not cover the plan
   };
 
   Document(Workers& workers, WeightCache& weights, ExperimentStore store,
@@ -93,7 +94,9 @@ class Document : public QObject {
   void stopScan();
   bool isScanning() const;
   int scanJob() const { return m_scanJob; }
-  Prediction prediction() const;  // of plan(), by the `kld` cells; NaN when they do not cover it
+  // Cells that predict what a plan measures: those of `kld` or of the sketch.
+  const Sensitivity& predictingCells() const;
+  Prediction prediction() const;  // of plan(), by these; NaN when they do not cover it
 
   // Solves for a file size around the pins. Instant allocator; empty with a reason when impossible.
   Result<Solution> solveFor(uint64_t fileBytes, const std::vector<const Codec*>& codecs) const;

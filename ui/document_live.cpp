@@ -80,9 +80,9 @@ void Document::measured(Result<ProbeResult> result, const std::string& planHash)
   m_probeText = QString::fromStdString(m_live->text).simplified();
   const bool current = planHash == m_plan.hash && !m_previewing;
   if (current && result) {
-    m_damage = {};
-    m_damage.kind = Damage::Kind::Measured;
-    m_damage.value = result->kld.mean;
+    m_damage = {.kind = Damage::Kind::Measured,
+                .value = result->kld.mean,
+                .predicted = m_damage.predicted};
     m_damage.error = result->kld.error;
     m_damage.seconds = result->seconds;
     const ProbeOptions& probe = m_live->loop->options();

@@ -2,24 +2,13 @@
 // Sensitivities: read from the store and from a scan that ships beside the model, grown by scans,
 // used for predictions and by the solver.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 
 #include "ui/document_private.h"
 
 namespace bitloom {
-namespace {
-
-// Metrics that measure come first: what they say is worth more.
-std::vector<const Metric*> metricsByWorth() {
-  std::vector<const Metric*> sorted(metrics().begin(), metrics().end());
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Metric* a, const Metric* b) { return a->measured && !b->measured; });
-  return sorted;
-}
-
-}  // namespace
-
 void Document::readSensitivities(Opened& opened, ExperimentStore& store) {
   const Model& model = *opened.work->model;
   std::filesystem::path shipped = model.path();
@@ -44,6 +33,7 @@ void Document::readSensitivities(Opened& opened, ExperimentStore& store) {
     all.fingerprint = key->fingerprint;
     all.text = request->textName;
     all.textHash = key->textHash;
+    all.plans = std::move(cells->plans);
     for (Cell& cell : cells->cells) {
       if (all.find(cell.tensor, cell.codec) == nullptr) all.cells.push_back(std::move(cell));
     }
@@ -149,7 +139,20 @@ void Document::mergeCell(Sensitivity& into, const Cell& cell) {
   }
 }
 
-Prediction Document::prediction() const { return predict(*m_model, m_plan, sensitivity("kld")); }
+// Cells with measured plans first: what they predict is corrected and has an interval.
+const Sensitivity& Document::predictingCells() const {
+  for (const bool corrected : {true, false}) {
+    for (const Metric* metric : metricsByWorth()) {
+      const Sensitivity& cells = sensitivity(std::string(metric->name));
+      const bool predicts = metric->measured || metric->quadratic;
+      if (!predicts || cells.cells.empty() || cells.plans.empty() == corrected) continue;
+      if (std::isfinite(predict(*m_model, m_plan, cells).value)) return cells;
+    }
+  }
+  return sensitivity("kld");
+}
+
+Prediction Document::prediction() const { return predict(*m_model, m_plan, predictingCells()); }
 
 Result<Solution> Document::solveFor(uint64_t fileBytes,
                                     const std::vector<const Codec*>& codecs) const {

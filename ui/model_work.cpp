@@ -6,6 +6,11 @@
 #include "core/builtin.h"
 
 namespace bitloom {
+namespace {
+
+constexpr uint32_t kTrials = 16;  // plans measured after a sketch
+
+}  // namespace
 
 Result<std::string> workingText() {
   TRY(auto path, builtinCalibrationText());
@@ -17,6 +22,7 @@ Result<ScanRequest> scanRequest(const Metric& metric, std::vector<const Codec*> 
   request.metric = &metric;
   request.codecs = std::move(codecs);
   request.probe = metric.probe;
+  if (metric.quadratic) request.trials = kTrials;
   if (!metric.needsText) return request;
   TRY(auto path, builtinCalibrationText());
   TRY(request.text, readText(path));

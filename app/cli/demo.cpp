@@ -86,7 +86,7 @@ Result<Arms> solveStage(Demo& demo, const Sensitivity& sensitivity) {
   });
   if (!solved) return std::move(solved.error());
   arms.mix = arms.names.size();
-  arms.predicted = solved->predicted;
+  arms.predicted = solved->predicted.value;
   arms.names.push_back("mix");
   solved->recipe.name = "mix";
   arms.recipes.push_back(solved->recipe);

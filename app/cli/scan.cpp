@@ -62,6 +62,7 @@ Verb addScan(CLI::App& app, Console& console) {
   struct Arguments {
     std::string model, metric = "kld", codecs = "tq3_1s,q4_0,q8_0", text, output;
     uint32_t sequences = 0, tokens = 0;  // 0: as the metric likes
+    uint32_t trials = 16;
     bool resume = false;
   };
   auto args = std::make_shared<Arguments>();
@@ -77,6 +78,9 @@ Verb addScan(CLI::App& app, Console& console) {
   verb->add_option("--tokens", args->tokens,
                    "Tokens of a probe sequence (default: as the metric likes)")
       ->check(CLI::Range(9, 4096));
+  verb->add_option("--trials", args->trials,
+                   "Plans to measure after a sketch, so that predictions have an interval")
+      ->capture_default_str();
   verb->add_flag("--resume", args->resume, "Keep cells that the store has from an earlier scan");
   verb->add_option("-o,--output", args->output, "Write the cells as JSON");
   return {verb, [&console, args]() -> Result<void> {
@@ -97,6 +101,7 @@ Verb addScan(CLI::App& app, Console& console) {
                                       .textName = text.name,
                                       .text = text.bytes,
                                       .probe = probe,
+                                      .trials = args->trials,
                                       .resume = args->resume};
             TRY(auto sensitivity,
                 console.run<Sensitivity>("Scan", JobPriority::Scan, [&](JobContext& job) {

@@ -19,6 +19,7 @@ namespace {
 // scans     the key under which a sensitivity scan is found again.
 // cells     measured values; doubles are stored as SQLite's 8-byte reals, bit for bit, `samples`
 //           as little-endian 4-byte floats.
+// trials    whole plans, predicted by a scan's cells and measured.
 // votes     which of two answers was liked better.
 constexpr std::array kSteps = {
     R"(
@@ -71,7 +72,14 @@ CREATE TABLE votes(
   winner TEXT NOT NULL CHECK(winner IN ('left', 'tie', 'right')),
   blind INTEGER NOT NULL);
 )",
-    "ALTER TABLE cells ADD COLUMN samples BLOB;",
+    R"(
+ALTER TABLE cells ADD COLUMN samples BLOB;
+CREATE TABLE trials(
+  scan INTEGER NOT NULL REFERENCES scans(run),
+  predicted REAL NOT NULL,
+  measured REAL NOT NULL);
+CREATE INDEX trials_by_scan ON trials(scan);
+)",
 };
 
 }  // namespace

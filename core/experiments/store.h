@@ -76,6 +76,7 @@ class ExperimentStore {
   Result<std::optional<int64_t>> findScan(const ScanKey& key) const;
   Result<void> addCell(int64_t scan, const Cell& cell);  // replaces the same tensor × codec
   Result<Sensitivity> cells(int64_t scan) const;
+  Result<void> addTrial(int64_t scan, const PredictedPlan& plan);    // comes back with the cells
   Result<void> addCells(int64_t scan, std::span<const Cell> cells);  // in one transaction
 
   Result<void> addVote(const Vote& vote);

@@ -51,6 +51,7 @@ const Metric metric_fisher_sketch = {
     .needsCalibration = false,
     .probe = {.sequences = 96, .tokens = 64, .firstScored = 8},
     .quadratic = true,
+    .worth = 0.99,
     .measure = measure,
 };
 

@@ -33,6 +33,7 @@ const Metric metric_kld = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 16, .tokens = 32, .firstScored = 8},
+    .worth = 1,
     .measure = measure,
 };
 

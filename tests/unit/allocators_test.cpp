@@ -487,8 +487,8 @@ TEST_F(Solve, NeverExceedsTheTargetAndWastesLittle) {
       if (target < sizes.ceiling) {
         EXPECT_GT(solution->plan.fileBytes + 15000, target);
       }
-      EXPECT_LE(solution->predicted, before * (1 + 1e-9)) << target;
-      before = solution->predicted;
+      EXPECT_LE(solution->predicted.value, before * (1 + 1e-9)) << target;
+      before = solution->predicted.value;
       EXPECT_EQ(resolve(solution->recipe, *m_model)->hash, solution->plan.hash);
     }
   }

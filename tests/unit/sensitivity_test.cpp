@@ -22,6 +22,8 @@ Sensitivity sample() {
   scan.tokens = 512;
   scan.cells.push_back({"blk.0.ffn_up.weight", "tq3_1s", "kld", 0.1234567890123456789, 1e-3, 7});
   scan.cells.push_back({"blk.1.ffn_up.weight", "q4_0", "kld", 0, std::nan(""), uint64_t{1} << 60});
+  scan.cells.back().samples = {0.1f, -3e-9f};
+  scan.plans = {{0.3, 0.1234567890123456789}};
   return scan;
 }
 
@@ -43,6 +45,11 @@ TEST(Sensitivity, SavedScanIsReadBackToTheLastBit) {
   EXPECT_EQ(loaded->cells[1].tensor, "blk.1.ffn_up.weight");
   EXPECT_TRUE(std::isnan(loaded->cells[1].error));
   EXPECT_EQ(loaded->cells[1].bytes, uint64_t{1} << 60);
+  EXPECT_TRUE(loaded->cells[0].samples.empty());
+  EXPECT_EQ(loaded->cells[1].samples, saved.cells[1].samples);
+  ASSERT_EQ(loaded->plans.size(), 1U);
+  EXPECT_EQ(loaded->plans[0].predicted, 0.3);
+  EXPECT_EQ(loaded->plans[0].measured, saved.plans[0].measured);
 }
 
 TEST(Sensitivity, JsonHasTheKeysThatOthersRead) {

@@ -286,6 +286,28 @@ TEST(Store, TwoConnectionsInTwoThreadsWriteAtOnceAndLoseNothing) {
   EXPECT_EQ(second.runs()->size(), size_t(2 * kEach + 1));
 }
 
+TEST(Store, SamplesAndMeasuredPlansComeBackWithTheCells) {
+  const TempDir folder;
+  ExperimentStore store = openStore(folder / "s.sqlite");
+  const int64_t scan = *store.beginScan(kKey, runNamed("scan", RunKind::Scan, "running"));
+  Cell cell = cellOf(3);
+  cell.samples = {0.25f, -1e-20f, 3.0f};
+  ASSERT_TRUE(store.addCell(scan, cell));
+  ASSERT_TRUE(store.addCell(scan, cellOf(4)));
+  ASSERT_TRUE(store.addTrial(scan, {0.5, 0.625}));
+  ASSERT_TRUE(store.addTrial(scan, {0.25, 0.3}));
+  const Sensitivity cells = *store.cells(scan);
+  ASSERT_EQ(cells.cells.size(), 2u);
+  EXPECT_EQ(cells.cells[0].samples, cell.samples);
+  EXPECT_TRUE(cells.cells[1].samples.empty());
+  ASSERT_EQ(cells.plans.size(), 2u);
+  EXPECT_EQ(cells.plans[0].measured, 0.625);
+  EXPECT_EQ(cells.plans[1].predicted, 0.25);
+  const auto none = store.addTrial(scan + 7, {1, 1});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::NotFound);
+}
+
 TEST(Store, ManyMayCreateTheSameFileAtOnce) {
   const TempDir folder;
   std::vector<std::thread> threads;

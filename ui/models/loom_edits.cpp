@@ -108,11 +108,9 @@ const Codec* rungNear(const std::vector<const Codec*>& ladder, double bits) {
 }
 
 const Sensitivity& solverCells(const Document& document) {
-  for (const bool measured : {true, false}) {
-    for (const Metric* metric : metrics()) {
-      const Sensitivity& cells = document.sensitivity(std::string(metric->name));
-      if (metric->measured == measured && !cells.cells.empty()) return cells;
-    }
+  for (const Metric* metric : metricsByWorth()) {
+    const Sensitivity& cells = document.sensitivity(std::string(metric->name));
+    if (!cells.cells.empty()) return cells;
   }
   return document.sensitivity("kld");
 }
@@ -136,9 +134,17 @@ Prediction predictedChange(const Model& model, const Plan& before, const Plan& a
     if (before.tensors[i].effective != after.tensors[i].effective) changed.insert(i);
   }
   if (changed.empty()) return {};
+  const Metric* metric = findMetric(cells.metric);
+  if (!cells.plans.empty() || (metric != nullptr && metric->quadratic)) {
+    // What a tensor does depends on the others here, so that whole plans are compared.
+    const Prediction was = predict(model, before, cells);
+    const Prediction is = predict(model, after, cells);
+    const double change = is.value - was.value;
+    return {.value = change, .error = std::abs(change) * is.error / is.value};
+  }
   const Prediction was = predict(model, only(before, changed), cells);
   const Prediction is = predict(model, only(after, changed), cells);
-  return {is.value - was.value, std::hypot(is.error, was.error)};
+  return {.value = is.value - was.value, .error = std::hypot(is.error, was.error)};
 }
 
 Result<Recipe> holdTotal(const Document& document, const Recipe& edited,

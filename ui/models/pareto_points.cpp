@@ -32,7 +32,7 @@ ParetoInput ParetoInput::of(Document& document) {
   ParetoInput input;
   input.model = document.sharedModel();
   input.graph = document.graph();
-  input.cells = document.sensitivity("kld");
+  input.cells = document.predictingCells();
   input.ladder = document.ladder();
   input.pins = document.pins();
   input.profile = document.recipe().profile;
@@ -78,7 +78,7 @@ Result<ParetoPoints> paretoPoints(const ParetoInput& input, JobContext& job) {
       break;  // no cells yet: uniform codecs and saved plans remain
     }
     points.curve.push_back(
-        {solution->plan.fileBytes, solution->predicted, solution->predictedError});
+        {solution->plan.fileBytes, solution->predicted.value, solution->predicted.error});
   }
   return points;
 }

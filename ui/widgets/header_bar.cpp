@@ -110,14 +110,17 @@ void HeaderBar::showDamage() {
       damage.kind != Document::Damage::Kind::Unknown) {
     value = tr("ΔKLD %1").arg(formatKldError(damage.value, damage.error));
   }
-  QString note;
+  QString note, beside;
   const char* tone = "faint";
+  const QString interval =
+      tr("95 %: %1 … %2").arg(formatKld(damage.predicted.low), formatKld(damage.predicted.high));
   switch (damage.kind) {
     case Document::Damage::Kind::Unknown:
       note = damage.note;
       break;
     case Document::Damage::Kind::Predicted:
-      note = tr("predicted from the scan");
+      note = std::isfinite(damage.predicted.low) ? tr("predicted · %1").arg(interval)
+                                                 : tr("predicted from the scan");
       break;
     case Document::Damage::Kind::Measuring:
       note = tr("measuring…");
@@ -126,6 +129,10 @@ void HeaderBar::showDamage() {
       tone = "good";
       note = tr("measured · %1 probe tokens · %2")
                  .arg(formatGrouped(damage.tokens), formatDuration(damage.seconds));
+      if (std::isfinite(damage.predicted.low)) {
+        beside =
+            tr("\nPredicted before: %1 (%2).").arg(formatKld(damage.predicted.value), interval);
+      }
       break;
   }
   if (!m_document.isOpen()) value.clear(), note.clear();
@@ -134,7 +141,8 @@ void HeaderBar::showDamage() {
   m_damage.below->setToolTip(note);
   m_damage.above->setToolTip(
       tr("How far the plan's next-token distributions lie from the source's: mean KL divergence "
-         "in nats per token, ± standard error over probe sequences."));
+         "in nats per token, ± standard error over probe sequences.") +
+      beside);
   setTone(m_damage.below, tone);
 }
 

@@ -92,7 +92,7 @@ void ProveCard::start() {
   request.label = m_document.planLabel();
   request.recipe = m_document.recipe();
   request.ladder = m_document.ladder();
-  request.cells = m_document.sensitivity("kld");
+  request.cells = m_document.predictingCells();
   m_job = m_document.jobs().start<ProveReport>(
       tr("Prove · %1").arg(request.label), JobPriority::Scan, this,
       [work = m_document.work(), request](JobContext& job) { return prove(*work, request, job); },

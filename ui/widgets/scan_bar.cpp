@@ -38,6 +38,15 @@ QVBoxLayout* labelled(const QString& title, QWidget* control) {
   return column;
 }
 
+QString tooltipOf(const Metric& metric) {
+  const QString summary = text(metric.summary);
+  if (metric.measured) return summary;
+  //: %1 is a metric's description, %2 a number between −1 and 1.
+  return ScanBar::tr("%1\n\nRank correlation with measured divergence: %2 (SmolLM2-135M).")
+      .arg(summary)
+      .arg(metric.worth, 0, 'f', 2);
+}
+
 }  // namespace
 
 ScanBar::ScanBar(Document& document, QWidget* parent) : QWidget(parent), m_document(document) {
@@ -61,12 +70,12 @@ ScanBar::ScanBar(Document& document, QWidget* parent) : QWidget(parent), m_docum
 void ScanBar::build() {
   m_metric = new QComboBox(this);
   m_metric->setObjectName("metricCombo");
-  for (const Metric* metric : metrics()) {
+  for (const Metric* metric : metricsByWorth()) {
     const QString kind = metric->measured ? tr("measured") : tr("proxy");
     QString title = text(metric->title);
     if (!title.contains(kind)) title = tr("%1 (%2)").arg(title, kind);
     m_metric->addItem(title, text(metric->name));
-    m_metric->setItemData(m_metric->count() - 1, text(metric->summary), Qt::ToolTipRole);
+    m_metric->setItemData(m_metric->count() - 1, tooltipOf(*metric), Qt::ToolTipRole);
   }
   m_metric->setMaximumWidth(fontMetrics().averageCharWidth() * 34);
   m_codec = new QComboBox(this);
@@ -124,10 +133,10 @@ void ScanBar::showModel() {
     const int usual = m_codec->findData(QString(kUsualCodec));
     m_codec->setCurrentIndex(usual >= 0 ? usual : m_codec->count() / 2);
     QString chosen = kUsualMetric;
-    for (const Metric* metric : metrics()) {
-      const bool kldKnown = !m_document.sensitivity(kUsualMetric).cells.empty();
-      const bool known = !m_document.sensitivity(std::string(metric->name)).cells.empty();
-      if (!kldKnown && known) chosen = text(metric->name);
+    for (const Metric* metric : metricsByWorth()) {
+      if (m_document.sensitivity(std::string(metric->name)).cells.empty()) continue;
+      chosen = text(metric->name);
+      break;
     }
     m_metric->setCurrentIndex(std::max(0, m_metric->findData(chosen)));
   }
@@ -148,7 +157,7 @@ void ScanBar::showTexts() {
   }
   m_text->setEnabled(m_text->count() > 1);
   if (item) {
-    m_metric->setToolTip(text(item->summary));
+    m_metric->setToolTip(tooltipOf(*item));
     m_legend->setMeaning(item->measured, text(item->unit));
   }
 }

@@ -160,7 +160,8 @@ class Mixes {
       return result.kld.mean;
     };
     TRY(const Solution solution, solve(*m_model, m_reference->graph(), cells, request, m_job));
-    m_arms.push_back({set, bits, metric + " × " + allocator, solution.plan, solution.predicted});
+    m_arms.push_back(
+        {set, bits, metric + " × " + allocator, solution.plan, solution.predicted.value});
     return {};
   }
 

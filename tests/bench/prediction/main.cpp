@@ -6,11 +6,10 @@
 #include <cmath>
 #include <cstdio>
 
-#include "core/allocator.h"
-#include "core/base/random.h"
 #include "core/builtin.h"
 #include "core/inference/tokenizer.h"
 #include "core/scan.h"
+#include "core/trial_plans.h"
 
 namespace bitloom {
 namespace {
@@ -21,11 +20,6 @@ struct Arguments {
       "tq2_1b8,tq2_1b4,tq2_1b2,tq3_1b8,tq3_1b4,tq3_1b2,tq3_1s,tq4_1b8,tq4_1b4,tq4_1b2,q4_0,q5_0,"
       "q8_0";
   uint32_t fitRandom = 24, fitSolved = 8, random = 100, solved = 20;
-};
-
-struct Tried {
-  PredictedPlan plan;
-  Correction::Interval interval;
 };
 
 class Trial {
@@ -69,48 +63,24 @@ class Trial {
     return {};
   }
 
-  Result<void> measure(const Plan& plan, std::vector<PredictedPlan>& into) {
-    Variant variant = m_reference->copy();
-    variant.setPlan(plan);
-    TRY(const ProbeResult measured, m_probe->measure(variant, m_job));
-    into.push_back({m_predictor->predict(plan).value, measured.kld.mean});
-    std::fprintf(stderr, "%.3f bits: predicted %.4f, measured %.4f\n", plan.bitsPerWeight,
-                 into.back().predicted, into.back().measured);
+  Result<void> measure(const std::vector<Plan>& plans, std::vector<PredictedPlan>& into) {
+    for (const Plan& plan : plans) {
+      TRY(into.emplace_back(), tryPlan(*m_reference, *m_predictor, plan, *m_probe, m_job));
+      std::fprintf(stderr, "%.3f bits: predicted %.4f, measured %.4f\n", plan.bitsPerWeight,
+                   into.back().predicted, into.back().measured);
+    }
     return {};
   }
 
-  // Tensors draw from three neighbours of the ladder around a random rung.
   Result<void> addRandom(uint32_t count, uint64_t seed, std::vector<PredictedPlan>& into) {
-    std::vector<const Codec*> ladder = m_codecs;
-    std::stable_sort(ladder.begin(), ladder.end(),
-                     [](const Codec* a, const Codec* b) { return a->bits < b->bits; });
-    uint64_t state = seed;
-    for (uint32_t n = 0; n < count; ++n) {
-      const size_t rung = nextRandom(state) % (ladder.size() - 2);
-      Recipe recipe;
-      for (const Tensor& tensor : m_model->tensors()) {
-        if (!isQuantizable(tensor)) continue;
-        const Codec* codec = ladder[rung + nextRandom(state) % 3];
-        recipe.rules.push_back({tensor.name, std::string(codec->name)});
-      }
-      TRY(const Plan plan, resolve(recipe, *m_model));
-      TRY(measure(plan, into));
-    }
-    return {};
+    TRY(const auto plans, randomMixes(*m_model, m_codecs, count, seed));
+    return measure(plans, into);
   }
 
-  // Sizes spread evenly between the smallest and largest file; `shift` moves them by a part of a
-  // step, so that two sets have no plan in common.
   Result<void> addSolved(uint32_t count, double shift, std::vector<PredictedPlan>& into) {
-    AllocationRequest request{.codecs = m_codecs};
-    TRY(const SizeRange range, reachableSizes(*m_model, m_reference->graph(), request));
-    for (uint32_t n = 0; n < count; ++n) {
-      const double part = (n + 0.7 + shift) / (count + 2.0);
-      request.fileBytes = range.floor + uint64_t(part * double(range.ceiling - range.floor));
-      TRY(const Solution solution, solve(*m_model, m_reference->graph(), m_cells, request, m_job));
-      TRY(measure(solution.plan, into));
-    }
-    return {};
+    TRY(const auto plans,
+        solvedPlans(*m_model, m_reference->graph(), m_cells, m_codecs, count, shift, m_job));
+    return measure(plans, into);
   }
 
   static void report(const char* name, const std::vector<PredictedPlan>& plans,
