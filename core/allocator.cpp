@@ -134,6 +134,8 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
   solution.recipe = recipeFor(problem, model, request, allocation.option,
                               strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));
   solution.recipe.name = strCat("mix ", binarySize(request.fileBytes));
+  // What was measured with a method is encoded with it.
+  for (Rule& rule : solution.recipe.rules) rule.method = sensitivity.method;
   TRY(solution.plan, resolve(solution.recipe, model));
   CHECK(solution.plan.fileBytes <= request.fileBytes);
   const Prediction prediction = predict(model, solution.plan, sensitivity);
@@ -187,6 +189,7 @@ Result<Recipe> blindMix(const Model& model, const Graph& graph, const Sensitivit
                                                   uniform.candidate[hull[high]], budget, seed);
   Recipe recipe = recipeFor(problem, model, request, options, strCat("blind mix, seed ", seed));
   recipe.name = strCat("blind mix ", binarySize(request.fileBytes));
+  for (Rule& rule : recipe.rules) rule.method = sensitivity.method;
   return recipe;
 }
 

@@ -16,8 +16,12 @@ Result<std::vector<TokenId>> tokensOf(const Tokenizer* tokenizer, const ScanRequ
   return probeTokens(*tokenizer, request.text, request.probe);
 }
 
+const Method& methodOf(const ScanRequest& request) {
+  return request.method != nullptr ? *request.method : *findMethod("nearest");
+}
+
 // Identifies what was measured: the probe's tokens and how they are scored, or the calibration
-// text.
+// text; and what the method was calibrated on.
 std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tokens) {
   Sha256 hash;
   if (request.metric->measured) {
@@ -28,6 +32,8 @@ std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tok
   } else {
     hash.update(std::as_bytes(std::span(request.text)));
   }
+  if (methodOf(request).needsCalibration && request.calibration != nullptr)
+    hash.update(request.calibration->hash);
   return hash.hex();
 }
 
@@ -35,12 +41,14 @@ std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tok
 
 Result<ScanKey> scanKey(const Model& model, const Tokenizer* tokenizer,
                         const ScanRequest& request) {
-  ScanKey key{model.fingerprint(), std::string(request.metric->name), "nearest", ""};
+  ScanKey key{model.fingerprint(), std::string(request.metric->name),
+              std::string(methodOf(request).name), ""};
   std::vector<TokenId> tokens;
   if (request.metric->measured) {
     TRY(tokens, tokensOf(tokenizer, request));
   }
-  if (request.metric->needsText) key.textHash = textHash(request, tokens);
+  if (request.metric->needsText || methodOf(request).needsCalibration)
+    key.textHash = textHash(request, tokens);
   return key;
 }
 
@@ -48,6 +56,11 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
                          const ScanRequest& request, ExperimentStore& store, const CellSink& onCell,
                          JobContext& job) {
   const Metric& metric = *request.metric;
+  const Method& method = methodOf(request);
+  if (method.needsCalibration && request.calibration == nullptr) {
+    return makeError(ErrorCode::InvalidArgument, "A scan by method ", method.name,
+                     " needs a calibration, and none was given.");
+  }
   TRY(auto key, scanKey(reference.model(), tokenizer, request));
   Sensitivity known;
   TRY(auto earlier, store.findScan(key));
@@ -66,12 +79,13 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
   auto measureAll = [&]() -> Result<void> {
     Calibration calibration;
     std::unique_ptr<LiveLoop> probe;
-    if (metric.needsCalibration) {
+    const Calibration* statistics = request.calibration;
+    if (metric.needsCalibration && statistics == nullptr) {
       if (tokenizer == nullptr) TRY(tokensOf(tokenizer, request));
       job.step("calibration");
-      CalibrateOptions options;
-      options.dataset = request.textName;
-      TRY(calibration, calibrate(reference, *tokenizer, request.text, options, job));
+      const CorpusPart text = plainPart(request.textName, request.text);
+      TRY(calibration, calibrate(reference, *tokenizer, {&text, 1}, {}, job));
+      statistics = &calibration;
     }
     if (metric.measured) {
       job.step("reference");
@@ -80,8 +94,8 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
     }
     MetricTask task{.reference = reference,
                     .codecs = request.codecs,
-                    .method = findMethod("nearest"),
-                    .calibration = metric.needsCalibration ? &calibration : nullptr,
+                    .method = &method,
+                    .calibration = statistics,
                     .probe = probe.get(),
                     .known = {}};
     task.known = [&](std::string_view tensor, std::string_view codec) {
@@ -105,6 +119,7 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
   if (!outcome) return outcome.error();
   TRY(auto result, store.cells(id));
   result.metric = key.metric;
+  result.method = key.method;
   result.fingerprint = key.fingerprint;
   result.text = request.textName;
   result.textHash = key.textHash;

@@ -24,9 +24,10 @@ struct Cell {
 
 struct Sensitivity {
   std::string metric;
-  std::string fingerprint;  // of the model
-  std::string text;         // name of the text; empty for metrics without one
-  std::string textHash;     // SHA-256 of the tokens
+  std::string method = "nearest";  // by which the cells' tensors were encoded
+  std::string fingerprint;         // of the model
+  std::string text;                // name of the text; empty for metrics without one
+  std::string textHash;            // SHA-256 of the tokens
   uint64_t tokens = 0;
   std::vector<Cell> cells;
 

@@ -95,7 +95,7 @@ Result<void> ExperimentStore::addCells(int64_t scan, std::span<const Cell> cells
 Result<Sensitivity> ExperimentStore::cells(int64_t scan) const {
   return guarded(path(), [&]() -> Result<Sensitivity> {
     Statement header(m_state->database,
-                     "SELECT metric, fingerprint, text_hash FROM scans WHERE run = ?");
+                     "SELECT metric, fingerprint, text_hash, method FROM scans WHERE run = ?");
     header.bind(1, scan);
     if (!header.executeStep()) {
       return m_state->none("scan", scan);
@@ -104,6 +104,7 @@ Result<Sensitivity> ExperimentStore::cells(int64_t scan) const {
     result.metric = header.getColumn(0).getString();
     result.fingerprint = header.getColumn(1).getString();
     result.textHash = header.getColumn(2).getString();
+    result.method = header.getColumn(3).getString();
     Statement rows(m_state->database,
                    "SELECT tensor, codec, metric, value, error, bytes FROM cells WHERE scan = ? "
                    "ORDER BY tensor, codec");

@@ -41,6 +41,8 @@ void eliminateRows(const Elimination<T>& task, size_t row) {
   size_t column = 0;
   for (; column + kTileVectors * kLanes <= task.columns; column += kTileVectors * kLanes)
     eliminateTile<T, kRows, kTileVectors>(task, row, column);
+  for (; column + 2 * kLanes <= task.columns; column += 2 * kLanes)
+    eliminateTile<T, kRows, 2>(task, row, column);
   for (; column + kLanes <= task.columns; column += kLanes)
     eliminateTile<T, kRows, 1>(task, row, column);
   for (; column < task.columns; ++column) {
