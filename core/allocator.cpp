@@ -122,7 +122,9 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
   AllocationTask task{.items = problem.items, .budget = problem.budget(request.fileBytes)};
   if (request.measure) {
     task.measure = [&](const std::vector<size_t>& options, JobContext& running) -> Result<double> {
-      TRY(const Plan plan, resolve(recipeFor(problem, model, request, options, ""), model));
+      Recipe recipe = recipeFor(problem, model, request, options, "");
+      for (Rule& rule : recipe.rules) rule.method = sensitivity.method;
+      TRY(const Plan plan, resolve(recipe, model));
       return request.measure(plan, running);
     };
   }
@@ -131,6 +133,8 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
   solution.recipe = recipeFor(problem, model, request, allocation.option,
                               strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));
   solution.recipe.name = strCat("mix ", binarySize(request.fileBytes));
+  // What was measured with a method is encoded with it.
+  for (Rule& rule : solution.recipe.rules) rule.method = sensitivity.method;
   TRY(solution.plan, resolve(solution.recipe, model));
   CHECK(solution.plan.fileBytes <= request.fileBytes);
   solution.predicted = predict(model, solution.plan, sensitivity);
@@ -162,6 +166,7 @@ Result<Recipe> blindMix(const Model& model, const Graph& graph, const Sensitivit
                                                   uniform.candidate[hull[high]], budget, seed);
   Recipe recipe = recipeFor(problem, model, request, options, strCat("blind mix, seed ", seed));
   recipe.name = strCat("blind mix ", binarySize(request.fileBytes));
+  for (Rule& rule : recipe.rules) rule.method = sensitivity.method;
   return recipe;
 }
 

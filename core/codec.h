@@ -42,6 +42,15 @@ struct Grid {
   // multiple of `block` ends in it. `fit` and `pack` take spans of that length then; `toBasis` and
   // `fromBasis` always transform `block` floats, so pad a last block with zeros.
   size_t tail = 0;
+
+  // 0, or: value i of a block is parameters[i / scaleRun], a scale stored as f16, times a level
+  // that the code and the parameters after the scales give. Such scales may be solved for anew
+  // while the codes stay.
+  size_t scaleRun = 0;
+
+  // `fit` takes up to so many whole blocks at once, end to end, with their parameters end to end;
+  // `weights` then hold for each of them.
+  size_t fitBlocks = 1;
 };
 
 struct Codec {

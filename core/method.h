@@ -28,6 +28,7 @@ struct Method {
   bool needsCalibration;
   // Same bytes at any thread count. An error names the tensor (NaN or Inf in it, for one).
   Result<Encoded> (*quantize)(const QuantizeTask& task, JobContext& job);
+  bool needsMoments = false;  // of the calibration, beside its sums
 };
 
 std::span<const Method* const> methods();

@@ -21,8 +21,12 @@ Result<std::vector<TokenId>> tokensOf(const Tokenizer* tokenizer, const ScanRequ
   return probeTokens(*tokenizer, request.text, request.probe);
 }
 
+const Method& methodOf(const ScanRequest& request) {
+  return request.method != nullptr ? *request.method : *findMethod("nearest");
+}
+
 // Identifies what was measured: the probe's tokens and how they are scored, or the calibration
-// text.
+// text; and what the method was calibrated on.
 std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tokens) {
   Sha256 hash;
   if (!tokens.empty()) {
@@ -33,19 +37,22 @@ std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tok
   } else {
     hash.update(std::as_bytes(std::span(request.text)));
   }
+  if (methodOf(request).needsCalibration && request.calibration != nullptr)
+    hash.update(request.calibration->hash);
   return hash.hex();
 }
 
 // Measures what the store still lacks of the request's trials.
 Result<void> measureTrials(const Variant& reference, const Tokenizer& tokenizer,
-                           const ScanRequest& request, ExperimentStore& store, int64_t scan,
-                           JobContext& job) {
+                           const ScanRequest& request, const Calibration* calibration,
+                           ExperimentStore& store, int64_t scan, JobContext& job) {
   TRY(const Sensitivity cells, store.cells(scan));
   if (cells.plans.size() >= request.trials) return {};
   const Predictor predictor(reference.model(), cells);
   const uint32_t solved = request.trials / 3;
   TRY(std::vector<Plan> plans,
-      randomMixes(reference.model(), request.codecs, request.trials - solved, kTrialSeed));
+      randomMixes(reference.model(), request.codecs, methodOf(request).name,
+                  request.trials - solved, kTrialSeed));
   TRY(std::vector<Plan> others,
       solvedPlans(reference.model(), reference.graph(), cells, request.codecs, solved, 0.5, job));
   std::move(others.begin(), others.end(), std::back_inserter(plans));
@@ -54,7 +61,8 @@ Result<void> measureTrials(const Variant& reference, const Tokenizer& tokenizer,
   TRY(const auto probe, LiveLoop::create(reference, std::move(tokens), options, job));
   for (size_t i = cells.plans.size(); i < plans.size(); ++i) {
     job.step(strCat("plan ", i + 1, " of ", plans.size(), ", to correct predictions"));
-    TRY(const PredictedPlan tried, tryPlan(reference, predictor, plans[i], *probe, job));
+    TRY(const PredictedPlan tried,
+        tryPlan(reference, predictor, plans[i], calibration, *probe, job));
     TRY(store.addTrial(scan, tried));
   }
   return {};
@@ -64,12 +72,14 @@ Result<void> measureTrials(const Variant& reference, const Tokenizer& tokenizer,
 
 Result<ScanKey> scanKey(const Model& model, const Tokenizer* tokenizer,
                         const ScanRequest& request) {
-  ScanKey key{model.fingerprint(), std::string(request.metric->name), "nearest", ""};
+  ScanKey key{model.fingerprint(), std::string(request.metric->name),
+              std::string(methodOf(request).name), ""};
   std::vector<TokenId> tokens;
   if (request.metric->probe.sequences > 0) {
     TRY(tokens, tokensOf(tokenizer, request));
   }
-  if (request.metric->needsText) key.textHash = textHash(request, tokens);
+  if (request.metric->needsText || methodOf(request).needsCalibration)
+    key.textHash = textHash(request, tokens);
   return key;
 }
 
@@ -77,6 +87,11 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
                          const ScanRequest& request, ExperimentStore& store, const CellSink& onCell,
                          JobContext& job) {
   const Metric& metric = *request.metric;
+  const Method& method = methodOf(request);
+  if (method.needsCalibration && request.calibration == nullptr) {
+    return makeError(ErrorCode::InvalidArgument, "A scan by method ", method.name,
+                     " needs a calibration, and none was given.");
+  }
   TRY(auto key, scanKey(reference.model(), tokenizer, request));
   Sensitivity known;
   TRY(auto earlier, store.findScan(key));
@@ -95,13 +110,14 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
   auto measureAll = [&]() -> Result<void> {
     Calibration calibration;
     std::unique_ptr<LiveLoop> probe;
-    if (metric.needsCalibration) {
+    const Calibration* statistics = request.calibration;
+    if (metric.needsCalibration && statistics == nullptr) {
       if (tokenizer == nullptr) TRY(tokensOf(tokenizer, request));
       job.step("calibration");
-      CalibrateOptions options;
-      options.dataset = request.textName;
-      options.moments = metric.needsMoments;
-      TRY(calibration, calibrate(reference, *tokenizer, request.text, options, job));
+      const CorpusPart text = plainPart(request.textName, request.text);
+      const CalibrateOptions options{.moments = metric.needsMoments};
+      TRY(calibration, calibrate(reference, *tokenizer, {&text, 1}, options, job));
+      statistics = &calibration;
     }
     std::vector<TokenId> tokens;
     if (metric.probe.sequences > 0) {
@@ -113,8 +129,8 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
     }
     MetricTask task{.reference = reference,
                     .codecs = request.codecs,
-                    .method = findMethod("nearest"),
-                    .calibration = metric.needsCalibration ? &calibration : nullptr,
+                    .method = &method,
+                    .calibration = statistics,
                     .probe = probe.get(),
                     .tokens = tokens,
                     .layout = request.probe,
@@ -130,7 +146,7 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
         },
         job));
     if (!metric.quadratic || request.trials == 0) return {};
-    return measureTrials(reference, *tokenizer, request, store, id, job);
+    return measureTrials(reference, *tokenizer, request, statistics, store, id, job);
   };
   const auto outcome = measureAll();
 
@@ -142,6 +158,7 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
   if (!outcome) return outcome.error();
   TRY(auto result, store.cells(id));
   result.metric = key.metric;
+  result.method = key.method;
   result.fingerprint = key.fingerprint;
   result.text = request.textName;
   result.textHash = key.textHash;

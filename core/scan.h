@@ -22,10 +22,13 @@ struct ScanRequest {
   // Of quadratic metrics: whole plans that are measured after the cells, two thirds of them random
   // mixes and the others solved, so that predictions are corrected and have an interval.
   uint32_t trials = 0;
-  bool resume = true;  // keep the store's cells; false measures all of them again
+  bool resume = true;              // keep the store's cells; false measures all of them again
+  const Method* method = nullptr;  // by which tensors are encoded; null: nearest
+  const Calibration* calibration = nullptr;  // for a method that needs one; borrowed
 };
 
-// Cells of this metric, model and text that the store has already.
+// Under which the store has the cells: model, metric, method, and text with the calibration that
+// the method uses.
 Result<ScanKey> scanKey(const Model& model, const Tokenizer* tokenizer, const ScanRequest& request);
 
 // `onCell` is called for each new cell after it is in the store; may be empty. The result holds all

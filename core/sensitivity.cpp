@@ -37,6 +37,7 @@ Cell parseCell(const Json& json) {
 Sensitivity parse(const Json& json) {
   Sensitivity result;
   result.metric = json.at("metric").get<std::string>();
+  result.method = json.value("method", "nearest");
   result.fingerprint = json.at("fingerprint").get<std::string>();
   result.text = json.value("text", "");
   result.textHash = json.value("text_hash", "");
@@ -68,6 +69,7 @@ std::string toJson(const Sensitivity& sensitivity) {
   Json json;
   json["format"] = kFormat;
   json["metric"] = validUtf8(sensitivity.metric);
+  json["method"] = validUtf8(sensitivity.method);
   json["fingerprint"] = validUtf8(sensitivity.fingerprint);
   json["text"] = validUtf8(sensitivity.text);
   json["text_hash"] = validUtf8(sensitivity.textHash);

@@ -33,9 +33,10 @@ struct PredictedPlan {
 
 struct Sensitivity {
   std::string metric;
-  std::string fingerprint;  // of the model
-  std::string text;         // name of the text; empty for metrics without one
-  std::string textHash;     // SHA-256 of the tokens
+  std::string method = "nearest";  // by which the cells' tensors were encoded
+  std::string fingerprint;         // of the model
+  std::string text;                // name of the text; empty for metrics without one
+  std::string textHash;            // SHA-256 of the tokens
   uint64_t tokens = 0;
   std::vector<Cell> cells;
   std::vector<PredictedPlan> plans;  // what predictions by these cells are corrected with

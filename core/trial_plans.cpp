@@ -8,7 +8,7 @@
 namespace bitloom {
 
 Result<std::vector<Plan>> randomMixes(const Model& model, std::span<const Codec* const> codecs,
-                                      size_t count, uint64_t seed) {
+                                      std::string_view method, size_t count, uint64_t seed) {
   std::vector<const Codec*> ladder(codecs.begin(), codecs.end());
   std::stable_sort(ladder.begin(), ladder.end(),
                    [](const Codec* a, const Codec* b) { return a->bits < b->bits; });
@@ -21,7 +21,7 @@ Result<std::vector<Plan>> randomMixes(const Model& model, std::span<const Codec*
     for (const Tensor& tensor : model.tensors()) {
       if (!isQuantizable(tensor)) continue;
       const Codec* codec = ladder[rung + nextRandom(seed) % window];
-      recipe.rules.push_back({tensor.name, std::string(codec->name)});
+      recipe.rules.push_back({tensor.name, std::string(codec->name), std::string(method)});
     }
     TRY(Plan plan, resolve(recipe, model));
     plans.push_back(std::move(plan));
@@ -46,9 +46,10 @@ Result<std::vector<Plan>> solvedPlans(const Model& model, const Graph& graph,
 }
 
 Result<PredictedPlan> tryPlan(const Variant& reference, const Predictor& predictor,
-                              const Plan& plan, LiveLoop& probe, JobContext& job) {
+                              const Plan& plan, const Calibration* calibration, LiveLoop& probe,
+                              JobContext& job) {
   Variant variant = reference.copy();
-  variant.setPlan(plan);
+  variant.setPlan(plan, calibration);
   TRY(const ProbeResult measured, probe.measure(variant, job));
   return PredictedPlan{predictor.uncorrected(plan).value, measured.kld.mean};
 }

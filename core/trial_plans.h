@@ -11,9 +11,10 @@
 
 namespace bitloom {
 
-// Each tensor draws from three neighbours, by bits, around a rung that the whole mix draws.
+// Each tensor draws from three neighbours, by bits, around a rung that the whole mix draws; encoded
+// by `method`.
 Result<std::vector<Plan>> randomMixes(const Model& model, std::span<const Codec* const> codecs,
-                                      size_t count, uint64_t seed);
+                                      std::string_view method, size_t count, uint64_t seed);
 
 // By the knapsack, at sizes evenly spread between the smallest and largest file; `shift` in 0 … 1
 // moves them by that part of a step.
@@ -22,8 +23,10 @@ Result<std::vector<Plan>> solvedPlans(const Model& model, const Graph& graph,
                                       std::span<const Codec* const> codecs, size_t count,
                                       double shift, JobContext& job);
 
-// The plan's prediction by the cells, uncorrected, and its measured divergence.
+// The plan's prediction by the cells, uncorrected, and its measured divergence. `calibration`: of
+// the plan's methods; may be null.
 Result<PredictedPlan> tryPlan(const Variant& reference, const Predictor& predictor,
-                              const Plan& plan, LiveLoop& probe, JobContext& job);
+                              const Plan& plan, const Calibration* calibration, LiveLoop& probe,
+                              JobContext& job);
 
 }  // namespace bitloom

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/model_work.h"
 
-#include <algorithm>
-
 #include "core/builtin.h"
 
 namespace bitloom {
@@ -30,30 +28,57 @@ Result<ScanRequest> scanRequest(const Metric& metric, std::vector<const Codec*> 
   return request;
 }
 
+namespace {
+
+// Beside the store; one for each model, since the text is always the same.
+std::filesystem::path momentsFile(const Model& model) {
+  return ExperimentStore::defaultPath().parent_path() / "calibrations" /
+         (model.fingerprint().substr(0, 32) + ".gguf");
+}
+
+}  // namespace
+
+Result<Calibration> ModelWork::calibrateOn(const CorpusPart& part, bool moments, JobContext& job) {
+  TRY(auto variant, reference());
+  if (!moments) return calibrate(variant, *tokenizer, {&part, 1}, {}, job);
+  const std::filesystem::path path = momentsFile(*model);
+  if (auto known = loadCalibration(path);
+      known && known->sources.size() == 1 && known->sources[0].hash == hashOf(part)) {
+    return known;
+  }
+  std::error_code ignored;  // the writer says what is wrong with the folder
+  std::filesystem::create_directories(path.parent_path(), ignored);
+  return calibrateInto(path, variant, *tokenizer, {&part, 1}, {.moments = true}, job);
+}
+
 Result<std::shared_ptr<const Calibration>> ModelWork::calibrationFor(const Plan& plan,
                                                                      JobContext& job) {
-  const bool needed = std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const Choice& c) {
-    return c.effective != nullptr && c.method != nullptr && c.method->needsCalibration;
-  });
+  bool needed = false, moments = false;
+  for (const Choice& choice : plan.tensors) {
+    if (choice.effective == nullptr || choice.method == nullptr) continue;
+    needed |= choice.method->needsCalibration;
+    moments |= choice.method->needsMoments;
+  }
   if (!needed) return std::shared_ptr<const Calibration>();
   if (tokenizer == nullptr) {
     return makeError(ErrorCode::NotFound, model->name(),
                      ": the recipe needs a calibration text, and this model has no tokenizer.");
   }
+  const auto serves = [&] {
+    return m_calibration != nullptr && (!moments || m_calibration->hasMoments());
+  };
   {
     const std::scoped_lock lock(m_mutex);
-    if (m_calibration != nullptr) return m_calibration;
+    if (serves()) return m_calibration;
   }
   // Without the lock: a job that held it would stand aside at its checkpoints for the very job of
   // higher priority that waits for the lock. Two that begin together make the same twice.
   job.step("calibration");
   TRY(auto path, builtinCalibrationText());
   TRY(auto text, readText(path));
-  TRY(auto variant, reference());
-  TRY(auto made, calibrate(variant, *tokenizer, text, {.dataset = path.filename().string()}, job));
+  TRY(auto made, calibrateOn(plainPart(path.filename().string(), std::move(text)), moments, job));
   const std::scoped_lock lock(m_mutex);
-  if (m_calibration == nullptr)
-    m_calibration = std::make_shared<const Calibration>(std::move(made));
+  if (!serves()) m_calibration = std::make_shared<const Calibration>(std::move(made));
   return m_calibration;
 }
 

@@ -25,6 +25,9 @@ struct ModelWork {
   Result<std::shared_ptr<const Calibration>> calibrationFor(const Plan& plan, JobContext& job);
 
  private:
+  // Moments are kept in a file beside the store, and taken from there the next time.
+  Result<Calibration> calibrateOn(const CorpusPart& part, bool moments, JobContext& job);
+
   std::mutex m_mutex;
   std::shared_ptr<const Calibration> m_calibration;
 };

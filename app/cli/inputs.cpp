@@ -50,6 +50,18 @@ Result<Recipe> openRecipe(const std::string& recipePath, const std::string& code
   return uniformRecipe(*parsed);
 }
 
+Result<std::optional<Calibration>> openCalibration(const std::string& path) {
+  if (path.empty()) return std::optional<Calibration>();
+  TRY(auto calibration, loadCalibration(path));
+  return std::optional<Calibration>(std::move(calibration));
+}
+
+std::vector<std::string> methodNames() {
+  std::vector<std::string> names;
+  for (const Method* method : methods()) names.emplace_back(method->name);
+  return names;
+}
+
 Result<std::map<std::string, std::string>> parsePins(const std::vector<std::string>& pins) {
   std::map<std::string, std::string> result;
   for (const std::string& pin : pins) {

@@ -32,6 +32,11 @@ Result<const Codec*> parseCodec(const std::string& name);
 // From --recipe or --codec; the source itself when both are empty.
 Result<Recipe> openRecipe(const std::string& recipePath, const std::string& codec);
 
+// What `calibrate` wrote; none when `path` is empty.
+Result<std::optional<Calibration>> openCalibration(const std::string& path);
+
+std::vector<std::string> methodNames();
+
 // "GLOB=codec" pairs.
 Result<std::map<std::string, std::string>> parsePins(const std::vector<std::string>& pins);
 

@@ -186,12 +186,6 @@ Result<void> storeRun(Console& console, RunKind kind, const Model& model, const 
   return {};
 }
 
-Result<std::optional<Calibration>> openCalibration(const std::string& path) {
-  if (path.empty()) return std::optional<Calibration>();
-  TRY(auto calibration, loadCalibration(path));
-  return std::optional<Calibration>(std::move(calibration));
-}
-
 }  // namespace
 
 Verb addPlan(CLI::App& app, Console& console) {
@@ -220,16 +214,6 @@ Verb addPlan(CLI::App& app, Console& console) {
   verb->add_option("-o,--output", args->output, "Write the recipe");
   return {verb, [&console, args] { return runPlan(console, *args); }};
 }
-
-namespace {
-
-std::vector<std::string> methodNames() {
-  std::vector<std::string> names;
-  for (const Method* method : methods()) names.emplace_back(method->name);
-  return names;
-}
-
-}  // namespace
 
 Verb addQuantize(CLI::App& app, Console& console) {
   auto* verb = app.add_subcommand("quantize", "Write a model through a recipe");

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// calibrate and scan: what a model's tensors see, and how much each suffers.
+// scan: how much each of a model's tensors suffers.
 #include "core/scan.h"
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
-#include "core/calibration.h"
 
 namespace bitloom::cli {
 namespace {
@@ -20,47 +19,11 @@ std::string scanText(const Sensitivity& sensitivity) {
 
 }  // namespace
 
-Verb addCalibrate(CLI::App& app, Console& console) {
-  auto* verb =
-      app.add_subcommand("calibrate", "Gather Σx² of every linear op's input (an imatrix)");
-  struct Arguments {
-    std::string model, text, output;
-    CalibrateOptions options;
-  };
-  auto args = std::make_shared<Arguments>();
-  verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->required();
-  verb->add_option("--text", args->text, "Calibration text (default: the built-in one)");
-  verb->add_option("--chunks", args->options.maxChunks, "Chunks at most")->capture_default_str();
-  verb->add_option("--ctx", args->options.chunkTokens, "Tokens of a chunk")->capture_default_str();
-  verb->add_flag("--moments", args->options.moments,
-                 "Gather Σx·xᵀ too, which method gptq needs (8 bytes × columns² for each input)");
-  verb->add_option("-o,--output", args->output, "GGUF file to write; llama.cpp reads it too")
-      ->required();
-  return {verb, [&console, args]() -> Result<void> {
-            TRY(auto engine, openEngine(args->model, true, console.precision()));
-            TRY(auto text, openText(args->text, BuiltinText::Calibration));
-            args->options.dataset = text.name;
-            TRY(auto calibration,
-                console.run<Calibration>("Calibrate", JobPriority::Scan, [&](JobContext& job) {
-                  return calibrate(*engine.variant, *engine.tokenizer, text.bytes, args->options,
-                                   job);
-                }));
-            TRY(saveCalibration(calibration, args->output));
-            console.print(
-                {{"output", args->output},
-                 {"tensors", calibration.tensors.size()},
-                 {"chunks", calibration.chunks},
-                 {"tokens", uint64_t(calibration.chunks) * calibration.chunkTokens}},
-                strCat(args->output, ": ", calibration.tensors.size(), " tensors, ",
-                       calibration.chunks, " chunks of ", calibration.chunkTokens, " tokens"));
-            return {};
-          }};
-}
-
 Verb addScan(CLI::App& app, Console& console) {
   auto* verb = app.add_subcommand("scan", "Measure how much each tensor suffers at each codec");
   struct Arguments {
     std::string model, metric = "kld", codecs = "tq3_1s,q4_0,q8_0", text, output;
+    std::string method = "nearest", calibration;
     uint32_t sequences = 0, tokens = 0;  // 0: as the metric likes
     uint32_t trials = 16;
     bool resume = false;
@@ -81,6 +44,10 @@ Verb addScan(CLI::App& app, Console& console) {
   verb->add_option("--trials", args->trials,
                    "Plans to measure after a sketch, so that predictions have an interval")
       ->capture_default_str();
+  verb->add_option("--method", args->method, "By which tensors are encoded")
+      ->check(CLI::IsMember(methodNames()))
+      ->capture_default_str();
+  verb->add_option("--calibration", args->calibration, "What `calibrate` wrote, for the method");
   verb->add_flag("--resume", args->resume, "Keep cells that the store has from an earlier scan");
   verb->add_option("-o,--output", args->output, "Write the cells as JSON");
   return {verb, [&console, args]() -> Result<void> {
@@ -92,6 +59,7 @@ Verb addScan(CLI::App& app, Console& console) {
             TRY(auto codecList, parseCodecs(args->codecs));
             TRY(auto engine, openEngine(args->model, metric->needsText, console.precision()));
             TRY(auto text, openText(args->text, BuiltinText::Calibration));
+            TRY(const auto calibration, openCalibration(args->calibration));
             TRY(auto store, console.openStore());
             ProbeOptions probe = metric->probe;
             if (args->sequences > 0) probe.sequences = args->sequences;
@@ -102,7 +70,9 @@ Verb addScan(CLI::App& app, Console& console) {
                                       .text = text.bytes,
                                       .probe = probe,
                                       .trials = args->trials,
-                                      .resume = args->resume};
+                                      .resume = args->resume,
+                                      .method = findMethod(args->method),
+                                      .calibration = calibration ? &*calibration : nullptr};
             TRY(auto sensitivity,
                 console.run<Sensitivity>("Scan", JobPriority::Scan, [&](JobContext& job) {
                   return scan(*engine.variant, engine.tokenizer ? &*engine.tokenizer : nullptr,

@@ -76,7 +76,8 @@ constexpr Grid kGrid = {.block = kWeights,
                         .fromBasis = nullptr,
                         .fit = fit,
                         .round = round,
-                        .pack = pack};
+                        .pack = pack,
+                        .scaleRun = kWeights};
 
 using Rows = BlockCodec<kWeights, Block, encodeBlock, decodeBlock>;
 

@@ -127,7 +127,7 @@ Result<void> ExperimentStore::addTrial(int64_t scan, const PredictedPlan& plan) 
 Result<Sensitivity> ExperimentStore::cells(int64_t scan) const {
   return guarded(path(), [&]() -> Result<Sensitivity> {
     Statement header(m_state->database,
-                     "SELECT metric, fingerprint, text_hash FROM scans WHERE run = ?");
+                     "SELECT metric, fingerprint, text_hash, method FROM scans WHERE run = ?");
     header.bind(1, scan);
     if (!header.executeStep()) {
       return m_state->none("scan", scan);
@@ -136,6 +136,7 @@ Result<Sensitivity> ExperimentStore::cells(int64_t scan) const {
     result.metric = header.getColumn(0).getString();
     result.fingerprint = header.getColumn(1).getString();
     result.textHash = header.getColumn(2).getString();
+    result.method = header.getColumn(3).getString();
     Statement rows(m_state->database,
                    "SELECT tensor, codec, metric, value, error, bytes, samples FROM cells "
                    "WHERE scan = ? "

@@ -102,6 +102,52 @@ TEST(Verbs, ScanSolveAndEvaluateAgreeOnKeys) {
   EXPECT_LE(eval.json()["same_top"]["share"].get<double>(), 1);
 }
 
+TEST(Verbs, CalibrationIsGatheredMergedAndUsedByTheSameMethodEverywhere) {
+  Cli cli;
+  test::writeFile(cli.path("tales.jsonl"),
+                  R"({"text": "Once upon a time there was a fox who lived in the wood."})"
+                  "\n"
+                  R"({"messages": [{"role": "user", "content": "Tell me of the fox."}]})"
+                  "\n");
+  const auto a = cli.run({"calibrate", "builtin", "--moments", "--chunks", "2", "--ctx", "64", "-o",
+                          cli.path("a.gguf"), "--json"});
+  ASSERT_EQ(a.exit, 0) << a.err;
+  EXPECT_EQ(a.json()["chunks"], 2);
+  EXPECT_EQ(a.json()["moments"], true);
+  EXPECT_EQ(a.json()["sources"][0]["sha256"].get<std::string>().size(), 64U);
+  EXPECT_EQ(a.json()["overlap"]["share"], 0);
+  const auto b = cli.run({"calibrate", "builtin", "--text", "tales=" + cli.path("tales.jsonl"),
+                          "--chat-template", "--chunks", "3", "--ctx", "8", "--against",
+                          cli.path("tales.jsonl"), "-o", cli.path("b.dat"), "--json"});
+  ASSERT_EQ(b.exit, 0) << b.err;
+  EXPECT_EQ(b.json()["sources"][0]["stratum"], "tales");
+  const auto sum = cli.run({"calibrate", "--merge", cli.path("a.gguf"), cli.path("b.dat"), "-o",
+                            cli.path("sum.gguf"), "--json"});
+  ASSERT_EQ(sum.exit, 0) << sum.err;
+  EXPECT_EQ(sum.json()["chunks"], 5);
+  EXPECT_EQ(sum.json()["moments"], false);  // the older form has none
+  EXPECT_EQ(cli.run({"calibrate", "builtin", "--merge", cli.path("a.gguf"), "-o", "x"}).exit, 2);
+  EXPECT_EQ(cli.run({"calibrate", "-o", "x"}).exit, 2);
+
+  const std::vector<std::string> scan = {"scan",     "builtin", "--metric", "weight_error",
+                                         "--codecs", "tq3_1s",  "--method", "gptq"};
+  const auto without = cli.run(scan);
+  EXPECT_EQ(without.exit, 1);
+  EXPECT_NE(without.err.find("gptq needs a calibration"), std::string::npos) << without.err;
+  auto with = scan;
+  for (const char* word : {"--calibration", "a.gguf", "-o", "scan.json", "--json"})
+    with.push_back(word[0] == '-' ? word : cli.path(word));
+  const auto cells = cli.run(with);
+  ASSERT_EQ(cells.exit, 0) << cells.err;
+  EXPECT_EQ(cells.json()["method"], "gptq");
+  const auto plan = cli.run({"plan", "builtin", "--bpw", "4.1", "--scan", cli.path("scan.json"),
+                             "-o", cli.path("r.json"), "--json"});
+  ASSERT_EQ(plan.exit, 0) << plan.err;
+  for (const auto& tensor : plan.json()["tensors"]) {
+    if (tensor["effective"] == "tq3_1s") EXPECT_EQ(tensor["method"], "gptq") << tensor["name"];
+  }
+}
+
 TEST(Verbs, UnreachableSizeIsRefusedWithFloorAndCeiling) {
   Cli cli;
   ASSERT_EQ(cli.run({"scan", "builtin", "--metric", "weight_error", "--codecs", "tq3_1s,q8_0", "-o",

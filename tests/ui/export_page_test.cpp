@@ -3,6 +3,7 @@
 
 #include <QApplication>
 #include <QClipboard>
+#include <QComboBox>
 #include <QLineEdit>
 #include <QListWidget>
 #include <QPushButton>
@@ -67,6 +68,29 @@ TEST_F(ExportPageTest, WritesTypesThatMainlineLoadsAndEndsWithACommand) {
   EXPECT_EQ(QApplication::clipboard()->text(), find<QLineEdit>("commandEdit")->text());
   ASSERT_EQ(studio.runs().size(), 1u);
   EXPECT_EQ(studio.runs()[0].kind, RunKind::Export);
+}
+
+// With calibration, moments included, which the page gathers on the way.
+TEST_F(ExportPageTest, EncodesByTheChosenMethod) {
+  ASSERT_TRUE(opened);
+  auto* choice = find<QComboBox>("methodChoice");
+  ASSERT_NE(choice, nullptr);
+  ASSERT_EQ(choice->count(), int(methods().size()) + 1);
+  const auto exported = [&](const char* method) {
+    choice->setCurrentIndex(choice->findData(method));
+    const auto target = studio.folder / (std::string(method) + ".gguf");
+    page.setTarget(QString::fromStdString(target.string()));
+    QSignalSpy done(studio.document.get(), &Document::exported);
+    find<QPushButton>("exportButton")->click();
+    EXPECT_TRUE(QTest::qWaitFor([&] { return !done.empty(); }, 8 * kPatience)) << method;
+    return test::readFile(target);
+  };
+  const std::string nearest = exported("nearest");
+  const std::string turned = exported("gptq");
+  ASSERT_EQ(studio.runs().size(), 2u);
+  EXPECT_NE(studio.runs()[0].recipeJson.find("\"gptq\""), std::string::npos);
+  ASSERT_EQ(nearest.size(), turned.size());
+  EXPECT_NE(nearest.substr(nearest.size() / 2), turned.substr(turned.size() / 2));
 }
 
 TEST_F(ExportPageTest, FollowsThePlan) {

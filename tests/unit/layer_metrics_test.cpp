@@ -105,24 +105,23 @@ TEST(LayerMetrics, TensorsOfOneBlockDifferByTheirWeightErrorAlone) {
 TEST(HessianError, OfIndependentEqualInputsIsTheWeightError) {
   TinyRun run;
   Calibration calibration;
-  for (const Tensor& tensor : run.model()->tensors()) {
-    auto moments = std::make_shared<Moments>();
-    moments->columns = tensor.rowLength();
-    moments->used.resize(moments->columns * moments->columns);
-    for (size_t i = 0; i < moments->columns; ++i) moments->used[i * moments->columns + i] = 2;
-    calibration.tensors[tensor.name].moments = moments;
-  }
+  // Twice the identity plus `shared` everywhere.
+  const auto setMoments = [&](float shared) {
+    for (const Tensor& tensor : run.model()->tensors()) {
+      const size_t columns = tensor.rowLength();
+      std::vector<float> values(columns * columns, shared);
+      for (size_t i = 0; i < columns; ++i) values[i * columns + i] += 2;
+      calibration.tensors[tensor.name].moments = Moments::of(columns, values, values);
+    }
+  };
+  setMoments(0);
   const Cells errors = measure(run, "weight_error");
   for (const Cell& cell : measure(run, "hessian_error", &calibration).cells) {
     const double wanted = errors.find(cell.tensor)->value;
     EXPECT_NEAR(cell.value, wanted, 1e-4 * wanted) << cell.tensor;
   }
   // Correlated inputs are another matter.
-  for (auto& [name, statistics] : calibration.tensors) {
-    auto moments = std::make_shared<Moments>(*statistics.moments);
-    for (float& value : moments->used) value += 1;
-    statistics.moments = moments;
-  }
+  setMoments(1);
   const Cell cell = measure(run, "hessian_error", &calibration).cells.front();
   EXPECT_GT(std::fabs(cell.value / errors.find(cell.tensor)->value - 1), 1e-3);
 }

@@ -95,10 +95,10 @@ TEST_F(SketchScan, AScanThatWasStoppedEndsInTheSameNumbers) {
 TEST(TrialPlans, RandomMixesDifferAndSolvedOnesSpreadOverSizes) {
   TinyRun run;
   const Codec* const codecs[] = {findCodec("q8_0"), findCodec("tq3_1s"), findCodec("q4_0")};
-  const auto mixes = take(randomMixes(*run.model(), codecs, 6, 1));
+  const auto mixes = take(randomMixes(*run.model(), codecs, "nearest", 6, 1));
   ASSERT_EQ(mixes.size(), 6u);
   EXPECT_NE(mixes[0].hash, mixes[1].hash);
-  EXPECT_EQ(take(randomMixes(*run.model(), codecs, 6, 1))[5].hash, mixes[5].hash);
+  EXPECT_EQ(take(randomMixes(*run.model(), codecs, "nearest", 6, 1))[5].hash, mixes[5].hash);
   Sensitivity cells;
   for (const Tensor& tensor : run.model()->tensors()) {
     if (!isQuantizable(tensor)) continue;

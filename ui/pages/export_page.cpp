@@ -4,6 +4,7 @@
 #include <QApplication>
 #include <QButtonGroup>
 #include <QClipboard>
+#include <QComboBox>
 #include <QDir>
 #include <QFileDialog>
 #include <QFileInfo>
@@ -116,6 +117,16 @@ QWidget* ExportPage::buildCheck() {
   m_changes->setObjectName("changesList");
   m_changes->setAccessibleName(tr("What changes for this program"));
   m_changes->setSelectionMode(QAbstractItemView::ExtendedSelection);
+  m_method = new QComboBox(card);
+  m_method->setObjectName("methodChoice");
+  m_method->setAccessibleName(tr("How codes are chosen"));
+  m_method->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+  m_method->addItem(tr("Codes are chosen as the recipe says"));
+  for (const Method* method : methods()) {
+    m_method->addItem(tr("%1: %2").arg(asText(method->name), asText(method->summary)),
+                      asText(method->name));
+  }
+  connect(m_method, &QComboBox::currentIndexChanged, this, &ExportPage::check);
   m_size = wrapped("number", "exportSizeLabel", card);
   m_disk = wrapped("faint", "diskLabel", card);
   card->body()->addWidget(m_loads);
@@ -123,6 +134,7 @@ QWidget* ExportPage::buildCheck() {
   card->body()->addWidget(makeRule(card));
   card->body()->addWidget(m_changesTitle);
   card->body()->addWidget(m_changes, 1);
+  card->body()->addWidget(m_method);
   card->body()->addWidget(makeRule(card));
   auto* row = new QHBoxLayout;
   row->addWidget(m_size);
@@ -190,12 +202,20 @@ void ExportPage::setTarget(const QString& path) {
   m_targetEdited = true;
 }
 
+Recipe ExportPage::chosenRecipe() const {
+  Recipe recipe = m_document.recipe();
+  const QString method = m_method->currentData().toString();
+  if (method.isEmpty()) return recipe;
+  for (Rule& rule : recipe.rules) rule.method = method.toStdString();
+  return recipe;
+}
+
 void ExportPage::check() {
   m_stale = false;
   m_check.reset();
   m_problem.clear();
   if (m_document.isOpen() && m_exporter != nullptr) {
-    auto checked = m_exporter->check(m_document.recipe(), m_document.model());
+    auto checked = m_exporter->check(chosenRecipe(), m_document.model());
     if (checked) {
       m_check = std::move(*checked);
     } else {

@@ -10,6 +10,7 @@
 #include "ui/document.h"
 
 class QButtonGroup;
+class QComboBox;
 class QLineEdit;
 class QListWidget;
 
@@ -27,6 +28,7 @@ class ExportPage : public QWidget {
   QWidget* buildChoices();
   QWidget* buildCheck();
   QWidget* buildResult();
+  Recipe chosenRecipe() const;
   void check();
   void showCheck();
   void showDisk();
@@ -52,6 +54,7 @@ class ExportPage : public QWidget {
   QLabel* m_disk = nullptr;
   QLabel* m_changesTitle = nullptr;
   QListWidget* m_changes = nullptr;
+  QComboBox* m_method = nullptr;  // data: a method's name, or nothing for the recipe's own
   QLineEdit* m_target = nullptr;
   QPushButton* m_write = nullptr;
   Card* m_result = nullptr;

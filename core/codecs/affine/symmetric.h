@@ -162,7 +162,8 @@ struct Symmetric {
                                  .fromBasis = nullptr,
                                  .fit = fit,
                                  .round = round,
-                                 .pack = pack};
+                                 .pack = pack,
+                                 .scaleRun = kWeights};
 
  private:
   static constexpr int kSteps = 9;

@@ -312,12 +312,15 @@ struct TwoScales {
 
   static void fit(std::span<const float> values, std::span<const float> weights,
                   std::span<float> parameters) {
-    float block[Halves::kBlocks * kRotation] = {};
-    std::copy_n(values.data(), kRotation, block);
+    float blocks[Halves::kBlocks * kRotation] = {};
+    std::copy(values.begin(), values.end(), blocks);
     float scales[kLanes];
-    chooseScales(Halves::of(block)).store(scales);
+    chooseScales(Halves::of(blocks)).store(scales);
     const float* importances = weights.empty() ? nullptr : weights.data();
-    std::copy_n(choose(values.data(), importances, scales).scales, 2, parameters.data());
+    for (size_t i = 0; i < values.size() / kRotation; ++i) {
+      const Choice choice = choose(blocks + i * kRotation, importances, scales + 2 * i);
+      std::copy_n(choice.scales, 2, &parameters[2 * i]);
+    }
   }
 
   static void round(const float* values, size_t index, std::span<const float> parameters,
@@ -344,7 +347,9 @@ struct TwoScales {
                                  .fromBasis = unrotate,
                                  .fit = fit,
                                  .round = round,
-                                 .pack = pack};
+                                 .pack = pack,
+                                 .scaleRun = kHalf,
+                                 .fitBlocks = Halves::kBlocks};
 
  private:
   // 2^(k/8) for k = −8 … 8: trial scales from half to twice the root mean square.

@@ -94,7 +94,8 @@ struct Family {
                                  .fit = fit,
                                  .round = round,
                                  .pack = pack,
-                                 .tail = kHalfBlock};
+                                 .tail = kHalfBlock,
+                                 .scaleRun = kBlock};
 
   static constexpr double kBitsPerWeight =
       Table::kBits + 1.0 / double(Table::kGroup) + 16.0 / double(kBlock);

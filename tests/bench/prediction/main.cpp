@@ -65,7 +65,7 @@ class Trial {
 
   Result<void> measure(const std::vector<Plan>& plans, std::vector<PredictedPlan>& into) {
     for (const Plan& plan : plans) {
-      TRY(into.emplace_back(), tryPlan(*m_reference, *m_predictor, plan, *m_probe, m_job));
+      TRY(into.emplace_back(), tryPlan(*m_reference, *m_predictor, plan, nullptr, *m_probe, m_job));
       std::fprintf(stderr, "%.3f bits: predicted %.4f, measured %.4f\n", plan.bitsPerWeight,
                    into.back().predicted, into.back().measured);
     }
@@ -73,7 +73,7 @@ class Trial {
   }
 
   Result<void> addRandom(uint32_t count, uint64_t seed, std::vector<PredictedPlan>& into) {
-    TRY(const auto plans, randomMixes(*m_model, m_codecs, count, seed));
+    TRY(const auto plans, randomMixes(*m_model, m_codecs, "nearest", count, seed));
     return measure(plans, into);
   }
 
