@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include "core/base/strings.h"
 
@@ -22,13 +23,14 @@ double secondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// What is known of the scored tokens of one variant, in the order of the text.
-struct Scores {
-  std::vector<double> nll;
-  std::vector<double> kld;
-  std::vector<uint8_t> same;
-  double seconds = 0;
-};
+constexpr uint8_t kSameTop = 1;
+constexpr uint8_t kTiedTop = 2;
+
+bool topIsTied(const LogitRow& row) {
+  size_t equal = 0;
+  for (float logit : row.logits) equal += logit == row.largest ? 1 : 0;
+  return equal > 1;
+}
 
 // Windows [first, first + count) of a text and the rows of their streams that are scored.
 struct Batch {
@@ -80,6 +82,55 @@ std::vector<LogitRow> summarise(const Matrix& logits, JobContext& job) {
   return rows;
 }
 
+double meanOf(std::span<const float> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
+}
+
+std::vector<double> windowMeans(std::span<const float> tokens, uint32_t windows) {
+  const size_t perWindow = tokens.size() / windows;
+  std::vector<double> means(windows);
+  for (size_t w = 0; w < windows; ++w) means[w] = meanOf(tokens.subspan(w * perWindow, perWindow));
+  return means;
+}
+
+void concludePerplexity(Evaluation& e) {
+  const double n = double(e.tokenNll.size());
+  const double mean = meanOf(e.tokenNll);
+  double squares = 0;
+  for (float nll : e.tokenNll) squares += (double(nll) - mean) * (double(nll) - mean);
+  e.tokens = e.tokenNll.size();
+  e.perplexity = std::exp(mean);
+  e.perplexityError = e.perplexity * std::sqrt(squares / n / (n - 1));
+  e.windowNll = windowMeans(e.tokenNll, e.windows);
+  const Interval logarithm = meanInterval95(e.windowNll);
+  e.perplexityInterval = {std::exp(logarithm.low), std::exp(logarithm.high)};
+}
+
+void concludeDivergence(Evaluation& e) {
+  e.windowKld = windowMeans(e.tokenKld, e.windows);
+  e.kld = estimate(e.windowKld);
+  e.kldInterval = divergenceInterval95(e.windowKld);
+  std::vector<double> sorted(e.tokenKld.begin(), e.tokenKld.end());
+  e.kldP99 = percentile(sorted, 0.99);
+  e.kldP999 = percentile(sorted, 0.999);
+  e.kldMax = *std::max_element(sorted.begin(), sorted.end());
+  std::vector<float> same(e.tokenSame.size());
+  for (size_t i = 0; i < same.size(); ++i) {
+    same[i] = (e.tokenSame[i] & kSameTop) != 0 ? 1.0F : 0.0F;
+    e.tiedTops += (e.tokenSame[i] & kTiedTop) != 0 ? 1 : 0;
+  }
+  e.windowSame = windowMeans(same, e.windows);
+  e.sameTop = estimate(e.windowSame);
+  const Interval share = meanInterval95(e.windowSame);
+  e.sameTopInterval = {std::max(0.0, share.low), std::min(1.0, share.high)};
+}
+
+// Every figure from what is known of the tokens.
+void conclude(Evaluation& e) {
+  concludePerplexity(e);
+  if (e.hasReference) concludeDivergence(e);
+}
+
 class Comparison {
  public:
   Comparison(std::span<const Variant* const> variants, const Variant* reference,
@@ -100,7 +151,6 @@ class Comparison {
   Result<void> runSlab(const Batch& batch, std::span<const uint32_t> rows);
   Result<void> score(size_t variant, const Batch& batch, std::span<const uint32_t> rows,
                      const std::vector<LogitRow>& logits, const std::vector<LogitRow>& reference);
-  Evaluation conclude(Scores& scores) const;
   size_t slabRows() const;
 
   const Variant* m_reference;
@@ -109,7 +159,7 @@ class Comparison {
   std::vector<std::unique_ptr<Forward>> m_variants;  // null: the reference itself
   std::vector<std::string> m_names;
   std::unique_ptr<Forward> m_referenceForward;  // null: there is none
-  std::vector<Scores> m_scores;
+  std::vector<Evaluation> m_scores;             // per token only, until all are there
   // Of the batch at hand.
   std::vector<Matrix> m_streams;
   Matrix m_referenceStream;
@@ -129,9 +179,12 @@ Result<std::vector<Evaluation>> Comparison::run() {
   for (uint32_t first = 0; first < m_windows.count(); first += perBatch) {
     TRY(runBatch(first, std::min(perBatch, m_windows.count() - first)));
   }
-  std::vector<Evaluation> result;
-  for (Scores& scores : m_scores) result.push_back(conclude(scores));
-  return result;
+  for (Evaluation& scores : m_scores) {
+    scores.windows = m_windows.count();
+    scores.hasReference = m_reference != nullptr;
+    conclude(scores);
+  }
+  return std::move(m_scores);
 }
 
 Result<void> Comparison::runBatch(uint32_t first, uint32_t count) {
@@ -186,65 +239,31 @@ Result<void> Comparison::score(size_t variant, const Batch& batch, std::span<con
     const bool finite = std::isfinite(logits[i].logSum) &&
                         (reference.empty() || std::isfinite(reference[i].logSum));
     if (!finite) {
-      const size_t scored = m_scores[variant].nll.size() + i;
+      const size_t scored = m_scores[variant].tokenNll.size() + i;
       return makeError(ErrorCode::Corrupt, m_names[variant], ": the logits of scored token ",
                        scored, " are not finite; a weight is NaN or too large.");
     }
   }
-  Scores& scores = m_scores[variant];
-  const size_t base = scores.nll.size();
-  scores.nll.resize(base + rows.size());
-  scores.kld.resize(base + rows.size());
-  scores.same.resize(base + rows.size());
+  Evaluation& scores = m_scores[variant];
+  const size_t base = scores.tokenNll.size();
+  scores.tokenNll.resize(base + rows.size());
+  if (!reference.empty()) {
+    scores.tokenKld.resize(base + rows.size());
+    scores.tokenSame.resize(base + rows.size());
+  }
   m_job.parallelFor(rows.size(), 1, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       const auto next = size_t(batch.tokens[rows[i] + 1]);
-      scores.nll[base + i] = logits[i].logSum - double(logits[i].logits[next]);
+      scores.tokenNll[base + i] = float(logits[i].logSum - double(logits[i].logits[next]));
       if (reference.empty()) continue;
-      scores.kld[base + i] = klDivergence(reference[i], logits[i]);
-      scores.same[base + i] = reference[i].top == logits[i].top ? 1 : 0;
+      scores.tokenKld[base + i] = float(klDivergence(reference[i], logits[i]));
+      // Any of the reference's equal largest logits is its top.
+      const bool same = reference[i].logits[logits[i].top] == reference[i].largest;
+      scores.tokenSame[base + i] =
+          uint8_t((same ? kSameTop : 0) | (topIsTied(reference[i]) ? kTiedTop : 0));
     }
   });
   return {};
-}
-
-Evaluation Comparison::conclude(Scores& scores) const {
-  Evaluation result;
-  const double n = double(scores.nll.size());
-  double sum = 0;
-  double squares = 0;
-  for (double nll : scores.nll) {
-    sum += nll;
-    squares += nll * nll;
-  }
-  const double mean = sum / n;
-  result.perplexity = std::exp(mean);
-  result.perplexityError =
-      result.perplexity * std::sqrt(std::max(0.0, squares / n - mean * mean) / (n - 1));
-  result.tokens = scores.nll.size();
-  result.windows = m_windows.count();
-  result.seconds = scores.seconds;
-  result.hasReference = m_reference != nullptr;
-  if (!result.hasReference) return result;
-
-  const size_t perWindow = scores.kld.size() / result.windows;
-  std::vector<double> same;
-  for (size_t first = 0; first < scores.kld.size(); first += perWindow) {
-    double kldSum = 0;
-    double sameSum = 0;
-    for (size_t i = first; i < first + perWindow; ++i) {
-      kldSum += scores.kld[i];
-      sameSum += scores.same[i];
-    }
-    result.windowKld.push_back(kldSum / double(perWindow));
-    same.push_back(sameSum / double(perWindow));
-  }
-  result.kld = estimate(result.windowKld);
-  result.sameTop = estimate(same);
-  result.kldP99 = percentile(scores.kld, 0.99);
-  result.kldP999 = percentile(scores.kld, 0.999);
-  result.kldMax = *std::max_element(scores.kld.begin(), scores.kld.end());
-  return result;
 }
 
 Result<void> checkTask(std::span<const Variant* const> variants, const Variant* reference,
@@ -310,6 +329,25 @@ Result<Evaluation> evaluate(const Variant& variant, const Variant* reference,
   const Variant* const variants[] = {&variant};
   TRY(auto evaluations, evaluateAll(variants, reference, windows, job));
   return std::move(evaluations.front());
+}
+
+Evaluation partOf(const Evaluation& whole, uint32_t first, uint32_t count) {
+  CHECK(count > 0 && uint64_t(first) + count <= whole.windows);
+  const size_t perWindow = whole.tokens / whole.windows;
+  const auto cut = [&](const auto& all) {
+    if (all.empty()) return all;
+    const auto begin = all.begin() + std::ptrdiff_t(first * perWindow);
+    return std::decay_t<decltype(all)>(begin, begin + std::ptrdiff_t(count * perWindow));
+  };
+  Evaluation part;
+  part.windows = count;
+  part.hasReference = whole.hasReference;
+  part.tokenNll = cut(whole.tokenNll);
+  part.tokenKld = cut(whole.tokenKld);
+  part.tokenSame = cut(whole.tokenSame);
+  part.seconds = whole.seconds * count / whole.windows;
+  conclude(part);
+  return part;
 }
 
 }  // namespace bitloom

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Proof on text: perplexity by the llama.cpp procedure (windows of `contextLength` tokens from an
 // empty cache, the second half scored, BOS put first when the vocabulary asks for it) and the
-// divergence from a reference: mean, 99 %, 99.9 % and maximal KLD, share of equal top tokens.
+// divergence from a reference: mean, 99 %, 99.9 % and maximal KLD, share of equal top tokens. What
+// every scored token cost is kept, so that variants can be compared token by token.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -19,16 +20,25 @@ struct EvaluateOptions {
   uint32_t maxChunks = 0;  // 0: the whole text
 };
 
+// Windows are the independent samples; intervals are 95 % over window means (statistics.h), NaN for
+// fewer than two windows. Nats throughout.
 struct Evaluation {
   double perplexity = 0;
-  double perplexityError = 0;  // PPL·√(var(nll)/(n−1)), as llama.cpp prints
-  uint64_t tokens = 0;         // scored
+  double perplexityError = 0;   // PPL·√(var(nll)/(n−1)) over tokens, as llama.cpp prints
+  Interval perplexityInterval;  // that of ln PPL, raised
+  uint64_t tokens = 0;          // scored
   uint32_t windows = 0;
   bool hasReference = false;
-  Estimate kld;  // over windows
+  Estimate kld;
+  Interval kldInterval;
   double kldP99 = 0, kldP999 = 0, kldMax = 0;
-  Estimate sameTop;               // share 0 … 1, over windows
-  std::vector<double> windowKld;  // mean of each window, for paired comparisons
+  Estimate sameTop;  // share 0 … 1; where the reference's largest logits are equal, any of them
+  Interval sameTopInterval;
+  uint64_t tiedTops = 0;  // scored tokens where the reference's two largest logits are equal
+  std::vector<double> windowNll, windowKld, windowSame;  // mean of each window
+  // [tokens], in the order of the text; tokenKld and tokenSame are empty without a reference.
+  std::vector<float> tokenNll, tokenKld;
+  std::vector<uint8_t> tokenSame;  // bit 0: same top; bit 1: the reference's top is tied
   double seconds = 0;
 };
 
@@ -50,5 +60,9 @@ Result<Evaluation> evaluate(const Variant& variant, const Variant* reference,
 Result<std::vector<Evaluation>> evaluateAll(std::span<const Variant* const> variants,
                                             const Variant* reference, const Windows& windows,
                                             JobContext& job);
+
+// Windows [first, first + count) of an evaluation, as if they alone had been evaluated (but for
+// `seconds`, which is shared out by tokens).
+Evaluation partOf(const Evaluation& whole, uint32_t first, uint32_t count);
 
 }  // namespace bitloom

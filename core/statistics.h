@@ -17,7 +17,16 @@ struct Estimate {
 
 Estimate estimate(std::span<const double> samples);
 double studentT95(size_t degreesOfFreedom);  // two-sided 95 % quantile
-double interval95(const Estimate& value);    // half width
+double interval95(const Estimate& value);    // half width, Student's t
+
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+// 95 % interval of the mean of independent samples, Student's t; NaN for fewer than two.
+Interval meanInterval95(std::span<const double> samples);
+// The same for samples that are never negative, as divergences are: cut off at zero.
+Interval divergenceInterval95(std::span<const double> samples);
 
 // Mean of a/b over paired samples as a ratio of means, with a 95 % interval by the delta method on
 // paired windows and Student's t.

@@ -5,7 +5,8 @@
 #include <map>
 #include <optional>
 
-#include "app/cli/inputs.h"
+#include "app/cli/proof.h"
+#include "app/cli/tasks.h"
 #include "app/cli/verbs.h"
 #include "core/builtin.h"
 #include "core/chat.h"
@@ -14,7 +15,12 @@ namespace bitloom::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, recipe, codec, reference, text;
+  std::string model, recipe, codec, reference, against, calibrationText, tokenTable;
+  std::vector<std::string> texts;  // "FILE" or "name=FILE"
+  std::vector<std::string> tasks;  // JSONL files; then texts only when named
+  uint32_t maxQuestions = 0;       // 0: all
+  bool books = false;
+  bool spread = false;
   EvaluateOptions options;
   std::optional<Precision> precision;  // whose price is asked for
 };
@@ -23,66 +29,175 @@ struct EvalArguments {
 const std::map<std::string, Precision> kPrecisions = {
     {"exact", Precision::Exact}, {"measure", Precision::Measure}, {"chat", Precision::Chat}};
 
-std::string evalText(const Evaluation& e) {
-  std::string out =
-      strCat("perplexity  ", fixed(e.perplexity, 4), " ± ", fixed(e.perplexityError, 4), "  (",
-             e.tokens, " tokens scored in ", e.windows, " windows)\n");
-  if (e.hasReference) {
-    out += strCat("mean KLD    ", significant(e.kld.mean, 4), " ± ", significant(e.kld.error, 2),
-                  "\n99 %        ", significant(e.kldP99, 4), "\n99.9 %      ",
-                  significant(e.kldP999, 4), "\nmax         ", significant(e.kldMax, 4),
-                  "\nsame top    ", fixed(100 * e.sameTop.mean, 2), " ± ",
-                  fixed(100 * e.sameTop.error, 2), " %\n");
+// What the model is held to: nothing, its own source, exact arithmetic, or another model.
+struct Reference {
+  Engine engine;
+  std::optional<Variant> exact;
+  const Variant* variant = nullptr;
+};
+
+Result<void> openReference(const EvalArguments& args, const Engine& engine, bool changed,
+                           Precision precision, Variant& variant, Reference& reference) {
+  // A recipe is held to its source, and so are two recipes.
+  if (changed || findCodec(toLower(args.against)) || args.against.ends_with(".json")) {
+    reference.variant = &*engine.variant;
   }
-  return out;
+  if (args.precision) {
+    reference.exact = variant.copy();
+    reference.exact->setPrecision(Precision::Exact);
+    variant.setPrecision(*args.precision);
+    reference.variant = &*reference.exact;
+  }
+  if (!args.reference.empty()) {
+    TRY(reference.engine, openEngine(args.reference, false, precision));
+    reference.variant = &*reference.engine.variant;
+  }
+  if (reference.variant && reference.variant->graph().vocabulary != variant.graph().vocabulary) {
+    return makeError(ErrorCode::InvalidArgument, args.reference, ": has a vocabulary of ",
+                     reference.variant->graph().vocabulary, " tokens, ", args.model, " has ",
+                     variant.graph().vocabulary, "; they cannot be compared.");
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> overlapsWith(const std::string& calibrationText,
+                                              const std::vector<NamedText>& texts) {
+  std::vector<std::string> sentences;
+  if (calibrationText.empty()) return sentences;
+  TRY(auto calibration, openText(calibrationText, BuiltinText::Calibration));
+  for (const NamedText& text : texts) {
+    sentences.push_back(
+        overlapSentence(findOverlap(calibration.bytes, text.text), calibration.name, text.name));
+  }
+  return sentences;
+}
+
+std::string namesOf(const std::vector<NamedText>& texts) {
+  std::string names;
+  for (const NamedText& text : texts) names += (names.empty() ? "" : ", ") + text.name;
+  return names;
+}
+
+// Fills the evaluations of `proof`, both in one pass.
+Result<void> measure(Console& console, const Variant& variant, const Variant* rival,
+                     const Variant* reference, const Windows& windows, Proof& proof) {
+  std::vector<const Variant*> variants = {&variant};
+  if (rival != nullptr) variants.push_back(rival);
+  TRY(auto evaluations,
+      console.run<std::vector<Evaluation>>("Evaluate", JobPriority::Scan, [&](JobContext& job) {
+        return evaluateAll(variants, reference, windows, job);
+      }));
+  proof.evaluation = std::move(evaluations[0]);
+  if (rival != nullptr) proof.rival = std::move(evaluations[1]);
+  return {};
+}
+
+Result<void> keepEvaluation(Console& console, const Engine& engine, const Recipe& recipe,
+                            const std::string& title, const Json& result) {
+  const bool changed = !recipe.rules.empty();
+  TRY(auto plan, resolve(recipe, *engine.model));
+  TRY(auto store, console.openStore());
+  TRY(store.add({.kind = RunKind::Evaluate,
+                 .model = engine.model->name(),
+                 .fingerprint = engine.model->fingerprint(),
+                 .title = title,
+                 .state = "done",
+                 .recipeJson = changed ? toJson(recipe) : "",
+                 .planHash = changed ? plan.hash : "",
+                 .bytes = plan.fileBytes,
+                 .bitsPerWeight = plan.bitsPerWeight,
+                 .resultJson = result.dump(-1, ' ', false, Json::error_handler_t::replace)}));
+  return {};
+}
+
+Result<std::vector<ChoiceTask>> openTasks(const EvalArguments& args) {
+  std::vector<ChoiceTask> tasks;
+  for (const std::string& path : args.tasks) {
+    TRY(auto task, loadChoiceTask(path, args.maxQuestions));
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+// Everything that `eval` looks at, opened before the first long computation.
+struct EvalInputs {
+  Engine engine;
+  Recipe recipe;
+  std::optional<Variant> variant;
+  Reference reference;
+  std::optional<Rival> rival;
+  std::vector<NamedText> texts;  // none: tasks alone
+  std::vector<ChoiceTask> tasks;
+};
+
+Result<void> openInputs(Console& console, const EvalArguments& args, EvalInputs& inputs) {
+  TRY(inputs.engine, openEngine(args.model, true, console.precision()));
+  TRY(inputs.recipe, openRecipe(args.recipe, args.codec));
+  TRY(inputs.variant, variantOf(inputs.engine, inputs.recipe));
+  TRY(inputs.tasks, openTasks(args));
+  if (inputs.tasks.empty() || args.books || !args.texts.empty()) {
+    TRY(inputs.texts, openTexts(args.texts, args.books));
+  }
+  TRY(openReference(args, inputs.engine, !inputs.recipe.rules.empty(), console.precision(),
+                    *inputs.variant, inputs.reference));
+  if (!args.against.empty()) {
+    TRY(inputs.rival, openRival(args.against, inputs.engine, console.precision()));
+  }
+  return {};
+}
+
+Result<Proof> proveTexts(Console& console, const EvalArguments& args, const EvalInputs& inputs) {
+  TRY(auto strata, makeStrata(*inputs.engine.tokenizer, inputs.texts, args.options,
+                              args.spread ? Sampling::Spread : Sampling::First));
+  Proof proof;
+  proof.strata = strata.strata;
+  TRY(proof.overlaps, overlapsWith(args.calibrationText, inputs.texts));
+  TRY(measure(console, *inputs.variant, inputs.rival ? &*inputs.rival->variant : nullptr,
+              inputs.reference.variant, strata.windows, proof));
+  if (inputs.rival) proof.rivalName = inputs.rival->name;
+  if (!args.tokenTable.empty()) {
+    const std::string rows = tokenTable(proof);
+    TRY(writeWhole(args.tokenTable, rows.data(), rows.size()));
+  }
+  return proof;
+}
+
+Result<void> answerTasks(Console& console, const EvalInputs& inputs, const std::string& name,
+                         Json& result, std::string& words) {
+  std::vector<Contestant> contestants = {{name, &*inputs.variant}};
+  if (inputs.reference.variant) contestants.push_back({"reference", inputs.reference.variant});
+  if (inputs.rival) contestants.push_back({inputs.rival->name, &*inputs.rival->variant});
+  for (const ChoiceTask& task : inputs.tasks) {
+    TRY(const TaskReport report, runTask(console, task, *inputs.engine.tokenizer, contestants));
+    result["tasks"].push_back(toJson(report));
+    words += taskText(report);
+  }
+  return {};
 }
 
 Result<void> runEval(Console& console, const EvalArguments& args) {
-  TRY(auto engine, openEngine(args.model, true, console.precision()));
-  TRY(auto recipe, openRecipe(args.recipe, args.codec));
-  const bool changed = !recipe.rules.empty();
-  TRY(auto variant, variantOf(engine, recipe));
-  TRY(auto text, openText(args.text, BuiltinText::Evaluation));
-  TRY(auto windows, makeWindows(*engine.tokenizer, text.bytes, args.options, text.name));
-
-  Engine other;
-  const Variant* reference =
-      changed ? &*engine.variant : nullptr;  // a recipe is held to its source
-  Variant exact = variant.copy();
-  if (args.precision) {
-    exact.setPrecision(Precision::Exact);
-    variant.setPrecision(*args.precision);
-    reference = &exact;
+  EvalInputs inputs;
+  TRY(openInputs(console, args, inputs));
+  const std::string name =
+      inputs.recipe.rules.empty() ? inputs.engine.model->sourceLabel() : inputs.recipe.name;
+  Json result = Json::object();
+  std::string words;
+  if (!inputs.texts.empty()) {
+    TRY(const Proof proof, proveTexts(console, args, inputs));
+    result = toJson(proof);
+    words = proofText(proof);
   }
-  if (!args.reference.empty()) {
-    TRY(other, openEngine(args.reference, false, console.precision()));
-    reference = &*other.variant;
+  result["model"] = inputs.engine.model->name();
+  std::string on = namesOf(inputs.texts);
+  if (!on.empty()) result["text"] = on;
+  if (inputs.rival && result.contains("against")) {
+    result["against"]["bytes"] = inputs.rival->bytes;
+    result["against"]["bpw"] = inputs.rival->bitsPerWeight;
   }
-  if (reference && reference->graph().vocabulary != variant.graph().vocabulary) {
-    return makeError(ErrorCode::InvalidArgument, args.reference, ": has a vocabulary of ",
-                     reference->graph().vocabulary, " tokens, ", args.model, " has ",
-                     variant.graph().vocabulary, "; they cannot be compared.");
-  }
-  TRY(auto evaluation, console.run<Evaluation>("Evaluate", JobPriority::Scan, [&](JobContext& job) {
-    return evaluate(variant, reference, windows, job);
-  }));
-  TRY(auto plan, resolve(recipe, *engine.model));
-  Json result = toJson(evaluation);
-  result["model"] = engine.model->name();
-  result["text"] = text.name;
-  TRY(auto store, console.openStore());
-  TRY(store.add(
-      {.kind = RunKind::Evaluate,
-       .model = engine.model->name(),
-       .fingerprint = engine.model->fingerprint(),
-       .title = strCat(changed ? recipe.name : engine.model->sourceLabel(), " on ", text.name),
-       .state = "done",
-       .recipeJson = changed ? toJson(recipe) : "",
-       .planHash = changed ? plan.hash : "",
-       .bytes = plan.fileBytes,
-       .bitsPerWeight = plan.bitsPerWeight,
-       .resultJson = result.dump()}));
-  console.print(result, evalText(evaluation));
+  TRY(answerTasks(console, inputs, name, result, words));
+  for (const ChoiceTask& task : inputs.tasks) on += (on.empty() ? "" : ", ") + task.name;
+  TRY(keepEvaluation(console, inputs.engine, inputs.recipe, strCat(name, " on ", on), result));
+  console.print(result, words);
   return {};
 }
 
@@ -181,12 +296,28 @@ Verb addEval(CLI::App& app, Console& console) {
                    "What this way of computing costs: compare it with the exact one")
       ->transform(CLI::CheckedTransformer(kPrecisions))
       ->excludes("--reference");
-  verb->add_option("--text", args->text, "Text file (default: the built-in held-out text)");
+  verb->add_option("--against", args->against,
+                   "Compare with a codec, a recipe (.json) or a file on the same windows, paired");
+  auto* text = verb->add_option("--text", args->texts,
+                                "FILE or name=FILE, repeatable: figures for each, and the worst "
+                                "(default: the built-in held-out text)");
+  verb->add_flag("--books", args->books, "The built-in held-out text, each of its books by itself")
+      ->excludes(text);
+  verb->add_option("--calibration-text", args->calibrationText,
+                   "Text that the file or recipe was fitted to: overlap is told");
+  verb->add_option("--tasks", args->tasks,
+                   "JSON lines of multiple-choice questions, repeatable; no text unless named");
+  verb->add_option("--questions", args->maxQuestions, "Questions of a task at most (0: all)")
+      ->capture_default_str();
+  verb->add_option("--tokens-to", args->tokenTable,
+                   "Write a CSV file: nll, KLD and equal top of each scored token");
   verb->add_option("--ctx", args->options.contextLength, "Tokens of a window")
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
-  verb->add_option("--chunks", args->options.maxChunks, "Windows at most (0: all)")
+  verb->add_option("--chunks", args->options.maxChunks, "Windows of a text at most (0: all)")
       ->capture_default_str();
+  verb->add_flag("--spread", args->spread,
+                 "Take those windows from all over the text, not its first ones");
   return {verb, [&console, args] { return runEval(console, *args); }};
 }
 

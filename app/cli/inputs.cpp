@@ -139,18 +139,24 @@ std::string planTable(const Plan& plan, const Model& model) {
 }
 
 Json toJson(const Evaluation& evaluation) {
-  Json result = {
-      {"perplexity", {{"mean", evaluation.perplexity}, {"error", evaluation.perplexityError}}},
-      {"tokens", evaluation.tokens},
-      {"windows", evaluation.windows},
-      {"seconds", evaluation.seconds}};
+  Json result = {{"perplexity",
+                  {{"mean", evaluation.perplexity},
+                   {"error", evaluation.perplexityError},
+                   {"low", evaluation.perplexityInterval.low},
+                   {"high", evaluation.perplexityInterval.high}}},
+                 {"tokens", evaluation.tokens},
+                 {"windows", evaluation.windows},
+                 {"seconds", evaluation.seconds}};
   if (evaluation.hasReference) {
-    result["kld"] = {{"mean", evaluation.kld.mean},
-                     {"error", evaluation.kld.error},
-                     {"p99", evaluation.kldP99},
-                     {"p99_9", evaluation.kldP999},
+    result["kld"] = {{"mean", evaluation.kld.mean},       {"error", evaluation.kld.error},
+                     {"low", evaluation.kldInterval.low}, {"high", evaluation.kldInterval.high},
+                     {"p99", evaluation.kldP99},          {"p99_9", evaluation.kldP999},
                      {"max", evaluation.kldMax}};
-    result["same_top"] = {{"share", evaluation.sameTop.mean}, {"error", evaluation.sameTop.error}};
+    result["same_top"] = {{"share", evaluation.sameTop.mean},
+                          {"error", evaluation.sameTop.error},
+                          {"low", evaluation.sameTopInterval.low},
+                          {"high", evaluation.sameTopInterval.high},
+                          {"ties", evaluation.tiedTops}};
   }
   return result;
 }

@@ -2,6 +2,7 @@
 // runs: what was tried.
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
+#include "core/report.h"
 
 namespace bitloom::cli {
 namespace {
@@ -20,7 +21,10 @@ Json toJson(const Run& run) {
 
 std::string line(const Run& run, const char* key, const char* part) {
   const Json result = parsed(run.resultJson);
-  if (!result.is_object() || !result.contains(key) || !result[key].contains(part)) return "-";
+  if (!result.is_object() || !result.contains(key) || !result[key].contains(part) ||
+      !result[key][part].is_number()) {
+    return "-";
+  }
   return significant(result[key][part].get<double>(), 4);
 }
 
@@ -76,20 +80,46 @@ Result<void> deleteRun(Console& console, int64_t id) {
   return {};
 }
 
+// Of the named runs, or of all runs of one model; with the model at hand, tensor by tensor.
+Result<void> reportRuns(Console& console, const std::vector<int64_t>& ids,
+                        const std::string& modelArgument, const std::string& output) {
+  if (output.empty()) {
+    return makeError(ErrorCode::InvalidArgument,
+                     "runs report: say where to, by -o FILE.html or -o FILE.md.");
+  }
+  std::shared_ptr<const Model> model;
+  if (!modelArgument.empty()) {
+    TRY(model, openModel(modelArgument));
+  }
+  TRY(auto store, console.openStore());
+  TRY(auto request, reportRequest(store, model ? model->fingerprint() : "", ids));
+  request.model = model.get();
+  TRY(const Report report, buildReport(request));
+  TRY(saveReport(report, output));
+  console.print({{"output", output}, {"runs", request.runs.size()}, {"title", report.title}},
+                strCat(output, ": ", request.runs.size(), " runs of ", report.title));
+  return {};
+}
+
 }  // namespace
 
 Verb addRuns(CLI::App& app, Console& console) {
   auto* verb = app.add_subcommand("runs", "List, show, compare and delete what was tried");
   struct Arguments {
-    std::string action;
+    std::string action, model, output;
     std::vector<int64_t> ids;
   };
   auto args = std::make_shared<Arguments>();
-  verb->add_option("ACTION", args->action, "list, show ID, compare A B, delete ID")
+  verb->add_option("ACTION", args->action, "list, show ID, compare A B, delete ID, report [ID…]")
       ->required()
-      ->check(CLI::IsMember({"list", "show", "compare", "delete"}));
-  verb->add_option("ID", args->ids, "Run numbers");
+      ->check(CLI::IsMember({"list", "show", "compare", "delete", "report"}));
+  verb->add_option("ID", args->ids, "Run numbers (report: the first with a proof is its subject)");
+  verb->add_option("--model", args->model, "report: the runs' model, for the plan's tensors");
+  verb->add_option("-o,--output", args->output, "report: FILE.html or FILE.md");
   return {verb, [&console, args]() -> Result<void> {
+            if (args->action == "report") {
+              return reportRuns(console, args->ids, args->model, args->output);
+            }
             const size_t wanted = args->action == "list" ? 0 : args->action == "compare" ? 2 : 1;
             if (args->ids.size() != wanted) {
               return makeError(ErrorCode::InvalidArgument, "runs ", args->action, ": expected ",

@@ -46,6 +46,7 @@ TEST(Evaluate, FiguresEqualThePlainFormulas) {
   double squares = 0;
   size_t same = 0;
   std::vector<double> kld;
+  std::vector<double> nlls;
   std::vector<double> windowKld;
   for (size_t first = 0; first < windows.tokens.size(); first += 24) {
     const auto tokens = std::span(windows.tokens).subspan(first, 24);
@@ -57,6 +58,7 @@ TEST(Evaluate, FiguresEqualThePlainFormulas) {
       const std::span b(ours.row(row), ours.cols);
       const double value = negativeLogLikelihood(b, size_t(tokens[row + 1]));
       nll += value;
+      nlls.push_back(value);
       squares += value * value;
       same += std::max_element(a.begin(), a.end()) - a.begin() ==
                       std::max_element(b.begin(), b.end()) - b.begin()
@@ -82,9 +84,30 @@ TEST(Evaluate, FiguresEqualThePlainFormulas) {
   EXPECT_NEAR(result->kld.mean, estimate(windowKld).mean, 1e-5 * result->kld.mean);
   EXPECT_NEAR(result->kld.error, estimate(windowKld).error, 1e-4 * result->kld.error);
   EXPECT_NEAR(result->kldMax, *std::max_element(kld.begin(), kld.end()), 1e-5);
+  const std::vector<double> kldInOrder = kld;
   EXPECT_NEAR(result->kldP99, percentile(kld, 0.99), 1e-5 * result->kldMax);
   EXPECT_NEAR(result->kldP999, percentile(kld, 0.999), 1e-5 * result->kldMax);
   EXPECT_NEAR(result->sameTop.mean, double(same) / n, 1e-12);
+  EXPECT_EQ(result->tiedTops, 0U);
+
+  // What is kept of the tokens and windows, and the intervals made of it.
+  ASSERT_EQ(result->tokenKld.size(), 65U);
+  ASSERT_EQ(result->tokenNll.size(), 65U);
+  for (size_t i = 0; i < 65; ++i) EXPECT_NEAR(result->tokenKld[i], kldInOrder[i], 1e-5) << i;
+  std::vector<double> windowNll;
+  for (size_t w = 0; w < 5; ++w) {
+    double sum = 0;
+    for (size_t i = 13 * w; i < 13 * (w + 1); ++i) sum += nlls[i];
+    windowNll.push_back(sum / 13);
+  }
+  const double half = interval95(estimate(windowNll));
+  EXPECT_NEAR(std::log(result->perplexityInterval.low), nll / n - half, 1e-5);
+  EXPECT_NEAR(std::log(result->perplexityInterval.high), nll / n + half, 1e-5);
+  const Interval kldInterval = divergenceInterval95(windowKld);
+  EXPECT_NEAR(result->kldInterval.low, kldInterval.low, 1e-4 * result->kld.mean);
+  EXPECT_NEAR(result->kldInterval.high, kldInterval.high, 1e-4 * result->kld.mean);
+  EXPECT_LT(result->sameTopInterval.low, result->sameTop.mean);
+  EXPECT_LE(result->sameTopInterval.high, 1);
 }
 
 TEST(Evaluate, AModelAgainstItselfDivergesNowhere) {
@@ -152,6 +175,21 @@ TEST(Evaluate, UniformLogitsGiveThePerplexityOfTheVocabulary) {
   EXPECT_NEAR(result->perplexity, run.reference().graph().vocabulary, 1e-4);
   EXPECT_NEAR(result->perplexityError, 0, 1e-4);
   EXPECT_FALSE(result->hasReference);
+  EXPECT_TRUE(result->tokenKld.empty());
+
+  // All logits of this reference are equal: whatever a variant puts first is among its tops.
+  TinyRun other;
+  const auto tied =
+      evaluate(other.reference(), &run.reference(), randomWindows(run, 3, 16, 8), run.job());
+  ASSERT_TRUE(tied) << tied.error().message;
+  EXPECT_EQ(tied->tiedTops, tied->tokens);
+  EXPECT_EQ(tied->sameTop.mean, 1);
+  // The other way round the reference decides, and has one top.
+  const auto untied =
+      evaluate(run.reference(), &other.reference(), randomWindows(run, 3, 16, 8), run.job());
+  ASSERT_TRUE(untied);
+  EXPECT_EQ(untied->tiedTops, 0U);
+  EXPECT_LT(untied->sameTop.mean, 1);
 }
 
 TEST(Evaluate, WindowsScoreTheSecondHalfAndDropTheTail) {

@@ -52,6 +52,17 @@ TEST(Statistics, IntervalIsErrorTimesStudentsQuantile) {
   EXPECT_NEAR(interval95(estimate(samples)), 12.7062, 5e-5);  // error is exactly 1
 }
 
+TEST(Statistics, ADivergencesIntervalEndsAtZero) {
+  const std::vector<double> wide = {0.1, 0.9, 0.2};
+  const Interval plain = meanInterval95(wide);
+  EXPECT_NEAR(plain.low, 0.4 - 4.302653 * std::sqrt(0.19 / 3), 1e-5);  // squares .09 + .25 + .04
+  EXPECT_NEAR(plain.high, 0.4 + 4.302653 * std::sqrt(0.19 / 3), 1e-5);
+  EXPECT_EQ(divergenceInterval95(wide).low, 0);
+  EXPECT_EQ(divergenceInterval95(wide).high, plain.high);
+  const std::vector<double> one = {0.5};
+  EXPECT_TRUE(std::isnan(divergenceInterval95(one).low));
+}
+
 TEST(Statistics, RatioOfProportionalSamplesIsExact) {
   const std::vector<double> below = {1, 2, 4, 8};
   const std::vector<double> above = {0.5, 1, 2, 4};
