@@ -17,7 +17,7 @@ namespace bitloom {
 namespace {
 
 constexpr uint32_t kContext = 512;
-constexpr uint32_t kWindows = 16;
+constexpr uint32_t kWindows = 6;  // of each text
 constexpr uint64_t kBlindSeed = 1;
 constexpr double kSameSize = 0.03;  // rivals this close in bytes count as "the same size"
 
@@ -59,8 +59,6 @@ void addBlindMix(ModelWork& work, const ProveRequest& request, const Graph& grap
   report.rows.push_back({text("a blind mix"), std::move(*recipe), std::move(*plan), {}, false});
 }
 
-bool isTie(const Ratio& ratio) { return !(ratio.low > 1 || ratio.high < 1); }
-
 QString sentence(const ProveReport& report) {
   const ProveRow& plan = report.rows.front();
   if (plan.evaluation.kld.mean == 0) return text("The plan is the source: nothing is lost.");
@@ -71,15 +69,15 @@ QString sentence(const ProveReport& report) {
     const QString size = std::abs(bytes) < kSameSize ? text("at the same size")
                          : bytes > 0 ? text("at %1 more bytes").arg(formatPercent(bytes))
                                      : text("at %1 fewer bytes").arg(formatPercent(-bytes));
-    const Ratio ratio = pairedRatio(plan.evaluation.windowKld, rival.evaluation.windowKld);
-    if (isTie(ratio)) {
+    const PairedFigure ratio = comparePaired(plan.evaluation, rival.evaluation).kldRatio;
+    if (ratio.tie) {
       parts << text("is a tie with %1 %2").arg(rival.title, size);
       continue;
     }
     parts << text("has %1 × (%2 … %3) the divergence of %4 %5")
                  .arg(ratio.value, 0, 'f', 2)
-                 .arg(ratio.low, 0, 'f', 2)
-                 .arg(ratio.high, 0, 'f', 2)
+                 .arg(ratio.interval.low, 0, 'f', 2)
+                 .arg(ratio.interval.high, 0, 'f', 2)
                  .arg(rival.title, size);
   }
   if (parts.isEmpty()) return text("There is no rival to compare with.");
@@ -87,15 +85,52 @@ QString sentence(const ProveReport& report) {
 }
 
 QJsonObject figures(const Evaluation& e) {
-  return {{"perplexity", QJsonObject{{"mean", e.perplexity}, {"error", e.perplexityError}}},
+  return {{"perplexity", QJsonObject{{"mean", e.perplexity},
+                                     {"error", e.perplexityError},
+                                     {"low", e.perplexityInterval.low},
+                                     {"high", e.perplexityInterval.high}}},
           {"kld", QJsonObject{{"mean", e.kld.mean},
                               {"error", e.kld.error},
+                              {"low", e.kldInterval.low},
+                              {"high", e.kldInterval.high},
                               {"p99", e.kldP99},
                               {"p99_9", e.kldP999},
                               {"max", e.kldMax}}},
-          {"same_top", QJsonObject{{"share", e.sameTop.mean}, {"error", e.sameTop.error}}},
+          {"same_top", QJsonObject{{"share", e.sameTop.mean},
+                                   {"error", e.sameTop.error},
+                                   {"low", e.sameTopInterval.low},
+                                   {"high", e.sameTopInterval.high},
+                                   {"ties", qint64(e.tiedTops)}}},
           {"tokens", qint64(e.tokens)},
+          {"windows", qint64(e.windows)},
           {"seconds", e.seconds}};
+}
+
+// Windows from all over each of the held-out texts.
+Result<StrataWindows> heldOut(const Tokenizer& tokenizer, const Graph& graph) {
+  TRY(const auto texts, builtinStrata());
+  const EvaluateOptions options{.contextLength = std::min(kContext, graph.contextLength),
+                                .maxChunks = kWindows};
+  return makeStrata(tokenizer, texts, options, Sampling::Spread);
+}
+
+// Every row's evaluation, all in one pass.
+Result<void> measure(ModelWork& work, const Variant& reference, const Windows& windows,
+                     ProveReport& report, JobContext& job) {
+  std::vector<Variant> variants;
+  std::vector<std::shared_ptr<const Calibration>> statistics;  // variants refer to them
+  for (const ProveRow& row : report.rows) {
+    TRY(auto variant, work.reference());
+    TRY(auto calibration, work.calibrationFor(row.plan, job));
+    variant.setPlan(row.plan, calibration.get());
+    variants.push_back(std::move(variant));
+    statistics.push_back(std::move(calibration));
+  }
+  std::vector<const Variant*> pointers;
+  for (const Variant& variant : variants) pointers.push_back(&variant);
+  TRY(auto results, evaluateAll(pointers, &reference, windows, job));
+  for (size_t i = 0; i < results.size(); ++i) report.rows[i].evaluation = std::move(results[i]);
+  return {};
 }
 
 }  // namespace
@@ -115,28 +150,15 @@ Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobConte
   addBlindMix(work, request, graph, report, job);
 
   TRY(auto path, builtinEvaluationText());
-  TRY(auto words, readText(path));
   report.text = QString::fromStdString(path.filename().string());
-  EvaluateOptions options{.contextLength = std::min(kContext, graph.contextLength),
-                          .maxChunks = kWindows};
-  TRY(auto windows, makeWindows(*work.tokenizer, words, options, path.filename().string()));
-  std::vector<Variant> variants;
-  std::vector<std::shared_ptr<const Calibration>> statistics;  // variants refer to them
-  for (const ProveRow& row : report.rows) {
-    TRY(auto variant, work.reference());
-    TRY(auto calibration, work.calibrationFor(row.plan, job));
-    variant.setPlan(row.plan, calibration.get());
-    variants.push_back(std::move(variant));
-    statistics.push_back(std::move(calibration));
+  TRY(const StrataWindows heldOutText, heldOut(*work.tokenizer, graph));
+  TRY(measure(work, reference, heldOutText.windows, report, job));
+  for (ProveRow& row : report.rows) {
+    row.strata = byStratum(row.evaluation, heldOutText.strata);
+    row.tied = &row != &report.rows.front() &&
+               comparePaired(report.rows.front().evaluation, row.evaluation).kldDifference.tie;
   }
-  std::vector<const Variant*> pointers;
-  for (const Variant& variant : variants) pointers.push_back(&variant);
-  TRY(auto results, evaluateAll(pointers, &reference, windows, job));
-  for (size_t i = 0; i < results.size(); ++i) report.rows[i].evaluation = std::move(results[i]);
-  for (size_t i = 1; i < report.rows.size(); ++i) {
-    report.rows[i].tied = isTie(
-        pairedRatio(report.rows[0].evaluation.windowKld, report.rows[i].evaluation.windowKld));
-  }
+  report.worst = worstStratum(report.rows.front().strata);
   report.verdict = sentence(report);
   return report;
 }
@@ -150,9 +172,26 @@ std::string toJson(const ProveReport& report) {
     rival["bytes"] = qint64(report.rows[i].plan.fileBytes);
     rival["bpw"] = report.rows[i].plan.bitsPerWeight;
     rival["tie"] = report.rows[i].tied;
+    const PairedFigure ratio =
+        comparePaired(report.rows.front().evaluation, report.rows[i].evaluation).kldRatio;
+    rival["ratio"] = QJsonObject{{"value", ratio.value},
+                                 {"low", ratio.interval.low},
+                                 {"high", ratio.interval.high}};  // of the plan to the rival
     rivals << rival;
   }
   result["rivals"] = rivals;
+  QJsonArray strata;
+  for (const StratumResult& stratum : report.rows.front().strata) {
+    QJsonObject row = figures(stratum.evaluation);
+    row["name"] = QString::fromStdString(stratum.name);
+    strata << row;
+  }
+  result["strata"] = strata;
+  if (report.worst) {
+    const std::string& name = report.rows.front().strata[report.worst->index].name;
+    result["worst_stratum"] =
+        QJsonObject{{"name", QString::fromStdString(name)}, {"tie", report.worst->tied}};
+  }
   result["verdict"] = report.verdict;
   result["text"] = report.text;
   return QJsonDocument(result).toJson(QJsonDocument::Compact).toStdString();

@@ -3,11 +3,13 @@
 // it in size, and a mix of the same size made without knowledge. A job; any thread.
 #pragma once
 #include <QString>
+#include <optional>
 #include <vector>
 
-#include "core/evaluate.h"
+#include "core/paired.h"
 #include "core/recipe.h"
 #include "core/sensitivity.h"
+#include "core/strata.h"
 #include "ui/model_work.h"
 
 namespace bitloom {
@@ -17,13 +19,15 @@ struct ProveRow {
   Recipe recipe;
   Plan plan;
   Evaluation evaluation;
-  bool tied = false;  // with the plan, inside the noise
+  std::vector<StratumResult> strata;  // the same by text
+  bool tied = false;                  // with the plan, inside the noise
 };
 
 struct ProveReport {
-  std::vector<ProveRow> rows;  // the plan first
-  QString verdict;             // one sentence
-  QString text;                // name of the held-out text
+  std::vector<ProveRow> rows;         // the plan first
+  QString verdict;                    // one sentence
+  QString text;                       // name of the held-out text
+  std::optional<WorstStratum> worst;  // of the plan
 };
 
 struct ProveRequest {

@@ -7,6 +7,7 @@
 #include <QSaveFile>
 
 #include "core/base/strings.h"
+#include "core/report.h"
 #include "ui/models/run_table.h"
 
 namespace bitloom {
@@ -87,6 +88,20 @@ Result<void> saveRuns(const std::vector<Run>& runs, const QString& path) {
                      ".");
   }
   return {};
+}
+
+Result<void> saveReport(const std::vector<Run>& runs, const Sensitivity& cells, const Model* model,
+                        const QString& path) {
+  ReportRequest request;
+  for (const Run& run : runs) {
+    if (run.fingerprint == runs.front().fingerprint) request.runs.push_back(run);
+  }
+  if (!runs.empty() && model != nullptr && model->fingerprint() == runs.front().fingerprint) {
+    request.model = model;
+    if (!cells.cells.empty()) request.cells = cells;
+  }
+  TRY(const Report report, buildReport(request));
+  return bitloom::saveReport(report, path.toStdString());
 }
 
 }  // namespace bitloom

@@ -2,10 +2,13 @@
 #include "ui/pages/runs_page.h"
 
 #include <QAbstractItemModelTester>
+#include <QComboBox>
 #include <QJsonArray>
 #include <QJsonDocument>
 #include <QJsonObject>
+#include <QLabel>
 #include <QPushButton>
+#include <QSet>
 #include <QTableWidget>
 
 #include "tests/ui/studio.h"
@@ -120,6 +123,25 @@ TEST(RunsExport, WritesEveryRunAndQuotesWhatNeedsIt) {
   EXPECT_EQ(json["runs"].toArray().size(), 2);
 }
 
+TEST_F(RunsPageTest, SavesAReportOfOneModelsRuns) {
+  ASSERT_TRUE(opened);
+  addRun(uniformRecipe(*findCodec("q4_0")), "the <b>plan</b>",
+         R"({"text":"t","kld":{"mean":0.02},"perplexity":{"mean":9}})");
+  auto runs = studio.runs();
+  runs[0].kind = RunKind::Evaluate;
+  bitloom::Run stranger;
+  stranger.fingerprint = "another";
+  runs.push_back(stranger);
+  const test::TempDir folder;
+  const QString path = QString::fromStdString((folder / "r.html").string());
+  const auto saved = saveReport(runs, {}, &studio.document->model(), path);
+  ASSERT_TRUE(saved) << saved.error().message;
+  const std::string html = test::readFile(folder / "r.html");
+  EXPECT_NE(html.find("the &lt;b&gt;plan&lt;/b&gt;"), std::string::npos);
+  EXPECT_NE(html.find("blk.0.attn_q.weight"), std::string::npos);
+  EXPECT_FALSE(saveReport({}, {}, nullptr, path));
+}
+
 TEST_F(RunsPageTest, ProofMeasuresRivalsGivesAVerdictAndIsStored) {
   ASSERT_TRUE(opened);
   press("proveButton");
@@ -128,6 +150,23 @@ TEST_F(RunsPageTest, ProofMeasuresRivalsGivesAVerdictAndIsStored) {
   auto* rows = page.findChild<QTableWidget*>("proveTable");
   EXPECT_GE(rows->rowCount(), 3);
   EXPECT_TRUE(verdict->text().endsWith("."));
+
+  // Each held-out text by itself: other figures, and one of them is the worst.
+  auto* texts = page.findChild<QComboBox*>("proofTextBox");
+  ASSERT_EQ(texts->count(), 4);
+  const QString all = rows->item(0, 2)->text();
+  EXPECT_TRUE(all.contains("±"));
+  EXPECT_TRUE(rows->item(1, 3)->text().contains("×") || rows->item(1, 3)->text() == "tie");
+  QSet<QString> different;
+  for (int text = 1; text < 4; ++text) {
+    texts->setCurrentIndex(text);
+    emit texts->activated(text);
+    different << rows->item(0, 2)->text();
+  }
+  EXPECT_EQ(different.size(), 3);
+  auto* worst = page.findChild<QLabel*>("worstTextLabel");
+  EXPECT_TRUE(worst->text().startsWith("Worst text: ")) << worst->text().toStdString();
+
   const auto runs = studio.runs();
   ASSERT_FALSE(runs.empty());
   EXPECT_EQ(runs[0].kind, RunKind::Evaluate);

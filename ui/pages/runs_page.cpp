@@ -233,14 +233,19 @@ void RunsPage::undoRemove() {
 }
 
 void RunsPage::exportRuns() {
-  const QString path = QFileDialog::getSaveFileName(this, tr("Save the list of runs"), "runs.csv",
-                                                    tr("Table (*.csv);;JSON (*.json)"));
+  const QString path = QFileDialog::getSaveFileName(
+      this, tr("Save the list of runs"), "runs.csv",
+      tr("Table (*.csv);;JSON (*.json);;Report (*.html);;Markdown report (*.md)"));
   if (path.isEmpty()) return;
   std::vector<Run> runs = selected();
   if (runs.empty()) {
     for (int row = 0; row < m_runs->rowCount(); ++row) runs.push_back(m_runs->run(row));
   }
-  if (auto saved = saveRuns(runs, path); !saved) {
+  const bool report = path.endsWith(".html") || path.endsWith(".md");
+  const Model* model = m_document.isOpen() ? &m_document.model() : nullptr;
+  const auto saved =
+      report ? saveReport(runs, m_document.sensitivity("kld"), model, path) : saveRuns(runs, path);
+  if (!saved) {
     emit m_document.failed(tr("Save list"), QString::fromStdString(saved.error().message));
   }
 }

@@ -51,14 +51,24 @@ ProveCard::ProveCard(Document& document, QWidget* parent) : Card({}, parent), m_
   m_note->setObjectName("proveNoteLabel");
   words->addWidget(m_note);
   row->addLayout(words, 1);
+  m_texts = new QComboBox(this);
+  m_texts->setObjectName("proofTextBox");
+  m_texts->setAccessibleName(tr("Text of the proof"));
+  m_texts->hide();
+  row->addWidget(m_texts, 0, Qt::AlignVCenter);
   m_button = makeButton(tr("Prove this plan"), "proveButton", Rank::Primary, this);
   row->addWidget(m_button, 0, Qt::AlignVCenter);
   body()->addLayout(row);
-  m_table = makeSmallTable({tr("on held-out text"), tr("size"), tr("mean KLD"), tr("99 %"),
-                            tr("99.9 %"), tr("same top"), tr("perplexity"), tr("")},
-                           "proveTable", this);
+  m_table = makeSmallTable(
+      {tr("on held-out text"), tr("size"), tr("mean KLD, ±95 %"), tr("plan ÷ rival, paired"),
+       tr("99 %"), tr("99.9 %"), tr("same top"), tr("perplexity, ±95 %")},
+      "proveTable", this);
   m_table->hide();
   body()->addWidget(m_table);
+  m_worst = makeLabel({}, "faint", this);
+  m_worst->setObjectName("worstTextLabel");
+  m_worst->hide();
+  body()->addWidget(m_worst);
   m_verdict = makeLabel({}, "", this);
   m_verdict->setObjectName("verdictLabel");
   m_verdict->setWordWrap(true);
@@ -66,10 +76,13 @@ ProveCard::ProveCard(Document& document, QWidget* parent) : Card({}, parent), m_
   m_verdict->hide();
   body()->addWidget(m_verdict);
   connect(m_button, &QPushButton::clicked, this, &ProveCard::start);
+  connect(m_texts, &QComboBox::activated, this, &ProveCard::fill);
   connect(&document, &Document::planChanged, this, &ProveCard::refresh);
   connect(&document, &Document::modelChanged, this, [this] {
-    m_table->hide();
-    m_verdict->hide();
+    for (QWidget* widget : {static_cast<QWidget*>(m_table), static_cast<QWidget*>(m_texts),
+                            static_cast<QWidget*>(m_worst), static_cast<QWidget*>(m_verdict)}) {
+      widget->hide();
+    }
     refresh();
   });
   refresh();
@@ -109,22 +122,64 @@ void ProveCard::start() {
 }
 
 void ProveCard::show(const ProveReport& report) {
-  m_table->setRowCount(int(report.rows.size()));
-  for (int row = 0; row < int(report.rows.size()); ++row) {
-    const ProveRow& entry = report.rows[size_t(row)];
-    const Evaluation& e = entry.evaluation;
+  m_report = report;
+  m_texts->clear();
+  m_texts->addItem(tr("All texts"));
+  const auto& strata = report.rows.front().strata;
+  for (const StratumResult& stratum : strata) {
+    m_texts->addItem(QString::fromStdString(stratum.name));
+  }
+  m_texts->show();
+  if (report.worst) {
+    const StratumResult& worst = strata[report.worst->index];
+    const QString range =
+        formatKldError(worst.evaluation.kld.mean, interval95(worst.evaluation.kld));
+    const QString name = QString::fromStdString(worst.name);
+    m_worst->setText(
+        report.worst->tied
+            ? tr("Worst text: %1, %2, though another is as bad within the noise.").arg(name, range)
+            : tr("Worst text: %1, %2.").arg(name, range));
+  }
+  m_worst->setVisible(report.worst.has_value());
+  fill();
+  m_table->show();
+  m_verdict->setText(report.verdict);
+  m_verdict->show();
+}
+
+const Evaluation& ProveCard::shownOf(const ProveRow& row) const {
+  const int chosen = m_texts->currentIndex();
+  return chosen <= 0 ? row.evaluation : row.strata[size_t(chosen) - 1].evaluation;
+}
+
+QString ProveCard::pairedText(const ProveRow& row) const {
+  const PairedFigure ratio = comparePaired(shownOf(m_report.rows.front()), shownOf(row)).kldRatio;
+  if (ratio.tie) return tr("tie");
+  return tr("%1 × (%2 … %3)")
+      .arg(ratio.value, 0, 'f', 2)
+      .arg(ratio.interval.low, 0, 'f', 2)
+      .arg(ratio.interval.high, 0, 'f', 2);
+}
+
+void ProveCard::fill() {
+  m_table->setRowCount(int(m_report.rows.size()));
+  for (int row = 0; row < int(m_report.rows.size()); ++row) {
+    const ProveRow& entry = m_report.rows[size_t(row)];
+    const Evaluation& e = shownOf(entry);
+    const double perplexity = (e.perplexityInterval.high - e.perplexityInterval.low) / 2;
+    const QString paired = row == 0 ? QString() : pairedText(entry);
     const QStringList cells = {entry.title,
                                formatGB(entry.plan.fileBytes),
-                               formatKldError(e.kld.mean, e.kld.error),
+                               formatKldError(e.kld.mean, interval95(e.kld)),
+                               paired,
                                formatKld(e.kldP99),
                                formatKld(e.kldP999),
                                formatPercent(e.sameTop.mean),
-                               formatKldError(e.perplexity, e.perplexityError),
-                               entry.tied ? tr("tie") : QString()};
+                               formatKldError(e.perplexity, perplexity)};
     for (int column = 0; column < cells.size(); ++column) {
       auto* item = new QTableWidgetItem(cells[column]);
       item->setTextAlignment((column == 0 ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
-      if (entry.tied) item->setForeground(theme().faint);
+      if (paired == tr("tie")) item->setForeground(theme().faint);
       if (row == 0) {
         QFont bold = m_table->font();
         bold.setBold(true);
@@ -134,9 +189,6 @@ void ProveCard::show(const ProveReport& report) {
     }
   }
   fitHeight(m_table);
-  m_table->show();
-  m_verdict->setText(report.verdict);
-  m_verdict->show();
 }
 
 void ProveCard::keep(const ProveReport& report) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The proof: a button, a table of plan and rivals with errors, one sentence of verdict.
+// The proof: a button, a table of plan and rivals with 95 % intervals (over all texts or one of
+// them), the worst text, one sentence of verdict.
 #pragma once
+#include <QComboBox>
 #include <QTableWidget>
 
 #include "ui/document.h"
@@ -17,6 +19,9 @@ class ProveCard : public Card {
  private:
   void start();
   void show(const ProveReport& report);
+  void fill();  // the table, for the chosen text
+  const Evaluation& shownOf(const ProveRow& row) const;
+  QString pairedText(const ProveRow& row) const;
   void keep(const ProveReport& report);
   void refresh();
 
@@ -24,7 +29,10 @@ class ProveCard : public Card {
   QPushButton* m_button;
   QLabel* m_note;
   QTableWidget* m_table;
+  QComboBox* m_texts;  // all, then each
+  QLabel* m_worst;
   QLabel* m_verdict;
+  ProveReport m_report;
   int m_job = 0;
 };
 
