@@ -56,7 +56,7 @@ void addBlindMix(ModelWork& work, const ProveRequest& request, const Graph& grap
   if (!recipe) return;  // cells do not cover the model: there is no such rival yet
   auto plan = resolve(*recipe, *work.model);
   if (!plan || plan->hash == report.rows.front().plan.hash) return;
-  report.rows.push_back({text("a blind mix"), std::move(*recipe), std::move(*plan), {}, false});
+  report.rows.push_back({text("a blind mix"), std::move(*recipe), std::move(*plan), {}, {}, false});
 }
 
 QString sentence(const ProveReport& report) {
@@ -143,7 +143,7 @@ Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobConte
   ProveReport report;
   TRY(auto plan, resolve(request.recipe, *work.model));
   report.rows.push_back(
-      {text("this plan · %1").arg(request.label), request.recipe, std::move(plan), {}, false});
+      {text("this plan · %1").arg(request.label), request.recipe, std::move(plan), {}, {}, false});
   TRY(auto reference, work.reference());
   const Graph graph = reference.graph();
   TRY(addUniform(request, *work.model, report));

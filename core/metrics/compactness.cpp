@@ -36,6 +36,7 @@ const Metric metric_compactness = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 16, .tokens = 32, .firstScored = 8},
+    .worth = 0.61,
     .measure = measure,
 };
 

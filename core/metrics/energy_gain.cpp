@@ -31,6 +31,7 @@ const Metric metric_energy_gain = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 16, .tokens = 32, .firstScored = 8},
+    .worth = 0.38,
     .measure = measure,
 };
 

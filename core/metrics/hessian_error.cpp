@@ -91,6 +91,7 @@ const Metric metric_hessian_error = {
     .measured = false,
     .needsText = true,
     .needsCalibration = true,
+    .worth = 0.82,
     .needsMoments = true,
     .measure = measure,
 };

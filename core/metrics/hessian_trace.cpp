@@ -65,6 +65,7 @@ const Metric metric_hessian_trace = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 96, .tokens = 64, .firstScored = 8},
+    .worth = 0.93,
     .measure = measure,
 };
 

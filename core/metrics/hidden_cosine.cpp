@@ -116,6 +116,7 @@ const Metric metric_hidden_cosine = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 16, .tokens = 32, .firstScored = 8},
+    .worth = 0.97,
     .measure = measure,
 };
 

@@ -39,6 +39,7 @@ const Metric metric_output_error = {
     .measured = false,
     .needsText = true,
     .needsCalibration = true,
+    .worth = 0.78,
     .measure = measure,
 };
 

@@ -64,6 +64,7 @@ const Metric metric_pair_interaction = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 96, .tokens = 64, .firstScored = 8},
+    .worth = 0.65,
     .measure = measure,
 };
 

@@ -65,6 +65,7 @@ const Metric metric_perplexity_drop = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 16, .tokens = 32, .firstScored = 8},
+    .worth = 0.6,
     .measure = measure,
 };
 

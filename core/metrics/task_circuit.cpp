@@ -58,6 +58,7 @@ const Metric metric_task_circuit = {
     .needsText = true,
     .needsCalibration = false,
     .probe = {.sequences = 32, .tokens = 64, .firstScored = 8},
+    .worth = 0.62,
     .measure = measure,
 };
 

@@ -27,6 +27,7 @@ const Metric metric_weight_error = {
     .measured = false,
     .needsText = false,
     .needsCalibration = false,
+    .worth = 0.63,
     .measure = measure,
 };
 
