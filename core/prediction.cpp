@@ -38,14 +38,15 @@ Prediction Predictor::predict(const Plan& plan) const {
   const Prediction raw = uncorrected(plan);
   if (!m_correction || !(raw.value > 0)) return raw;
   const Correction::Interval interval = m_correction->apply(raw.value);
-  const double error = (interval.high - interval.low) / (2 * 1.96);
+  const double error = std::isfinite(interval.low) ? (interval.high - interval.low) / (2 * 1.96)
+                                                   : raw.error * interval.value / raw.value;
   return {interval.value, error, interval.low, interval.high};
 }
 
 Prediction Predictor::uncorrected(const Plan& plan) const {
   Prediction prediction;
   double squares = 0;
-  std::vector<double> sums(m_samples);
+  std::vector<double> sums(m_samples);  // of all cells, by sequence
   for (const Choice& choice : plan.tensors) {
     if (!choice.effective || choice.effective == m_model.tensors()[choice.tensor].codec) continue;
     const Cell* cell = find(choice.tensor, *choice.effective);
@@ -53,15 +54,14 @@ Prediction Predictor::uncorrected(const Plan& plan) const {
       const double unknown = std::numeric_limits<double>::quiet_NaN();
       return {.value = unknown, .error = unknown};
     }
-    for (size_t j = 0; j < m_samples; ++j) sums[j] += double(cell->samples[j]);
+    for (size_t j = 0; j < m_samples; ++j) {
+      sums[j] += double(cell->samples[j]) * double(cell->samples[j]);
+    }
     prediction.value += cell->value;
     squares += cell->error * cell->error;
   }
-  prediction.error = std::sqrt(squares);
-  if (m_samples == 0) return prediction;
-  for (double& sum : sums) sum *= sum;
-  const Estimate joint = estimate(sums);
-  return {.value = joint.mean, .error = joint.error};
+  prediction.error = m_samples > 1 ? estimate(sums).error : std::sqrt(squares);
+  return prediction;
 }
 
 Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sensitivity) {
@@ -71,6 +71,8 @@ Prediction predict(const Model& model, const Plan& plan, const Sensitivity& sens
 namespace {
 
 constexpr size_t kFewestPlans = 5;
+constexpr double kBroken = 2;   // nats per token
+constexpr double kReach = 0.1;  // above the largest prediction that was tried, in its logarithm
 
 double valueAt(const std::vector<double>& factors, double x) {
   double sum = 0;
@@ -91,10 +93,13 @@ bool rises(const std::vector<double>& factors, double low, double high) {
 
 }  // namespace
 
-Result<Correction> Correction::fit(std::span<const PredictedPlan> plans) {
+Result<Correction> Correction::fit(std::span<const PredictedPlan> all) {
+  std::vector<PredictedPlan> plans(all.begin(), all.end());
+  std::erase_if(plans, [](const PredictedPlan& plan) { return plan.measured > kBroken; });
   if (plans.size() < kFewestPlans) {
     return makeError(ErrorCode::InvalidArgument, "A correction of predictions needs ", kFewestPlans,
-                     " measured plans, not ", plans.size(), ".");
+                     " measured plans of at most ", kBroken, " nats per token, not ", plans.size(),
+                     ".");
   }
   Correction result;
   result.m_count = plans.size();
@@ -147,6 +152,10 @@ Correction::Interval Correction::apply(double predicted) const {
     for (size_t k = 0; k < terms; ++k) {
       variance += m_covariance[i * terms + k] * std::pow(x, double(i + k));
     }
+  }
+  if (x > m_highest + kReach) {
+    const double unknown = std::numeric_limits<double>::quiet_NaN();
+    return {std::exp(value), unknown, unknown};
   }
   const double half = studentT95(m_count - terms) * std::sqrt(variance);
   return {std::exp(value), std::exp(value - half), std::exp(value + half)};

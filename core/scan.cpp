@@ -145,7 +145,7 @@ Result<Sensitivity> scan(const Variant& reference, const Tokenizer* tokenizer,
           return onCell ? onCell(cell) : Result<void>();
         },
         job));
-    if (!metric.quadratic || request.trials == 0) return {};
+    if (!(metric.quadratic || metric.measured) || request.trials == 0) return {};
     return measureTrials(reference, *tokenizer, request, statistics, store, id, job);
   };
   const auto outcome = measureAll();

@@ -19,7 +19,7 @@ struct ScanRequest {
   std::string textName;  // for people; both empty for metrics without a text
   std::string text;
   ProbeOptions probe;  // of metrics that cut the text into sequences (Metric::probe)
-  // Of quadratic metrics: whole plans that are measured after the cells, two thirds of them random
+  // Of measured and quadratic metrics: whole plans that are measured after the cells, two thirds of them random
   // mixes and the others solved, so that predictions are corrected and have an interval.
   uint32_t trials = 0;
   bool resume = true;              // keep the store's cells; false measures all of them again

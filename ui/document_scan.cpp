@@ -139,15 +139,11 @@ void Document::mergeCell(Sensitivity& into, const Cell& cell) {
   }
 }
 
-// Cells with measured plans first: what they predict is corrected and has an interval.
 const Sensitivity& Document::predictingCells() const {
-  for (const bool corrected : {true, false}) {
-    for (const Metric* metric : metricsByWorth()) {
-      const Sensitivity& cells = sensitivity(std::string(metric->name));
-      const bool predicts = metric->measured || metric->quadratic;
-      if (!predicts || cells.cells.empty() || cells.plans.empty() == corrected) continue;
-      if (std::isfinite(predict(*m_model, m_plan, cells).value)) return cells;
-    }
+  for (const Metric* metric : metricsByWorth()) {
+    const Sensitivity& cells = sensitivity(std::string(metric->name));
+    if (!(metric->measured || metric->quadratic) || cells.cells.empty()) continue;
+    if (std::isfinite(predict(*m_model, m_plan, cells).value)) return cells;
   }
   return sensitivity("kld");
 }

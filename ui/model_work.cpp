@@ -6,7 +6,7 @@
 namespace bitloom {
 namespace {
 
-constexpr uint32_t kTrials = 16;  // plans measured after a sketch
+constexpr uint32_t kTrials = 16;  // plans measured after a scan
 
 }  // namespace
 
@@ -20,7 +20,7 @@ Result<ScanRequest> scanRequest(const Metric& metric, std::vector<const Codec*> 
   request.metric = &metric;
   request.codecs = std::move(codecs);
   request.probe = metric.probe;
-  if (metric.quadratic) request.trials = kTrials;
+  request.trials = kTrials;
   if (!metric.needsText) return request;
   TRY(auto path, builtinCalibrationText());
   TRY(request.text, readText(path));

@@ -42,7 +42,7 @@ Verb addScan(CLI::App& app, Console& console) {
                    "Tokens of a probe sequence (default: as the metric likes)")
       ->check(CLI::Range(9, 4096));
   verb->add_option("--trials", args->trials,
-                   "Plans to measure after a sketch, so that predictions have an interval")
+                   "Plans to measure after kld or fisher_sketch, so that predictions have an interval")
       ->capture_default_str();
   verb->add_option("--method", args->method, "By which tensors are encoded")
       ->check(CLI::IsMember(methodNames()))

@@ -49,7 +49,7 @@ const Metric metric_fisher_sketch = {
     .measured = false,
     .needsText = true,
     .needsCalibration = false,
-    .probe = {.sequences = 96, .tokens = 64, .firstScored = 8},
+    .probe = {.sequences = 96, .tokens = 32, .firstScored = 8},
     .quadratic = true,
     .worth = 0.99,
     .measure = measure,

@@ -64,7 +64,7 @@ const Metric metric_hessian_trace = {
     .measured = false,
     .needsText = true,
     .needsCalibration = false,
-    .probe = {.sequences = 96, .tokens = 64, .firstScored = 8},
+    .probe = {.sequences = 96, .tokens = 32, .firstScored = 8},
     .worth = 0.93,
     .measure = measure,
 };

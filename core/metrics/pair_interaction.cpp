@@ -63,7 +63,7 @@ const Metric metric_pair_interaction = {
     .measured = false,
     .needsText = true,
     .needsCalibration = false,
-    .probe = {.sequences = 96, .tokens = 64, .firstScored = 8},
+    .probe = {.sequences = 96, .tokens = 32, .firstScored = 8},
     .worth = 0.65,
     .measure = measure,
 };

@@ -166,7 +166,7 @@ std::vector<PredictedPlan> plansAlong(double slope, double bend, double scatter,
                                       unsigned seed) {
   std::mt19937 generator(seed);
   std::normal_distribution<double> normal;
-  std::uniform_real_distribution<double> anywhere(-4, 1);
+  std::uniform_real_distribution<double> anywhere(-4, 0);
   std::vector<PredictedPlan> plans;
   for (size_t i = 0; i < count; ++i) {
     const double x = anywhere(generator);
@@ -183,6 +183,7 @@ TEST(Correction, FollowsTheCurveAndHoldsNineteenOfTwentyNewPlans) {
     const Correction correction = take(Correction::fit(plansAlong(1.2, 0.05, 0.1, 20, seed)));
     for (const PredictedPlan& plan : plansAlong(1.2, 0.05, 0.1, 50, seed + 1000)) {
       const Correction::Interval interval = correction.apply(plan.predicted);
+      if (std::isnan(interval.low)) continue;  // beyond what was tried
       held += plan.measured >= interval.low && plan.measured <= interval.high;
       widths += (interval.high - interval.low) / 2 / interval.value;
       ++tried;
@@ -204,9 +205,20 @@ TEST(Correction, NeverFalls) {
   }
 }
 
+TEST(Correction, HasNoIntervalAboveWhatWasTriedAndLeavesOutBrokenPlans) {
+  auto plans = plansAlong(1, 0, 0.05, 12, 3);
+  const Correction whole = take(Correction::fit(plans));
+  EXPECT_TRUE(std::isfinite(whole.apply(std::exp(-2)).low));
+  EXPECT_TRUE(std::isnan(whole.apply(std::exp(1.5)).low));
+  EXPECT_GT(whole.apply(std::exp(1.5)).value, whole.apply(1).value);
+  plans.push_back({0.9, 7});
+  EXPECT_EQ(take(Correction::fit(plans)).apply(0.5).value, whole.apply(0.5).value);
+}
+
 TEST(Correction, RefusesTooFewPlansAndZeros) {
-  EXPECT_EQ(Correction::fit(plansAlong(1, 0, 0.1, 4, 1)).error().message,
-            "A correction of predictions needs 5 measured plans, not 4.");
+  EXPECT_EQ(
+      Correction::fit(plansAlong(1, 0, 0.1, 4, 1)).error().message,
+      "A correction of predictions needs 5 measured plans of at most 2 nats per token, not 4.");
   auto plans = plansAlong(1, 0, 0.1, 6, 1);
   plans[3].measured = 0;
   EXPECT_FALSE(Correction::fit(plans));

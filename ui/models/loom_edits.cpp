@@ -134,9 +134,7 @@ Prediction predictedChange(const Model& model, const Plan& before, const Plan& a
     if (before.tensors[i].effective != after.tensors[i].effective) changed.insert(i);
   }
   if (changed.empty()) return {};
-  const Metric* metric = findMetric(cells.metric);
-  if (!cells.plans.empty() || (metric != nullptr && metric->quadratic)) {
-    // What a tensor does depends on the others here, so that whole plans are compared.
+  if (!cells.plans.empty()) {  // what a tensor does depends on the others: whole plans compared
     const Prediction was = predict(model, before, cells);
     const Prediction is = predict(model, after, cells);
     const double change = is.value - was.value;

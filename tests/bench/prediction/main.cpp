@@ -19,6 +19,7 @@ struct Arguments {
   std::string codecs =
       "tq2_1b8,tq2_1b4,tq2_1b2,tq3_1b8,tq3_1b4,tq3_1b2,tq3_1s,tq4_1b8,tq4_1b4,tq4_1b2,q4_0,q5_0,"
       "q8_0";
+  uint32_t sequences = 0, tokens = 0;  // of the sketch; 0: as it likes
   uint32_t fitRandom = 24, fitSolved = 8, random = 100, solved = 20;
 };
 
@@ -55,6 +56,8 @@ class Trial {
     TRY(request.text, readText(path));
     request.textName = path.filename().string();
     request.probe = request.metric->probe;
+    if (m_args.sequences > 0) request.probe.sequences = m_args.sequences;
+    if (m_args.tokens > 0) request.probe.tokens = m_args.tokens;
     TRY(m_cells, scan(*m_reference, &tokenizer, request, store, {}, m_job));
     m_predictor.emplace(*m_model, m_cells);
     const ProbeOptions options{};
@@ -89,11 +92,14 @@ class Trial {
     std::vector<double> widths;
     for (const PredictedPlan& plan : plans) {
       const Correction::Interval interval = correction.apply(plan.predicted);
+      if (std::isnan(interval.low)) continue;
       held += plan.measured >= interval.low && plan.measured <= interval.high;
       widths.push_back((interval.high - interval.low) / 2 / interval.value);
     }
-    std::printf("%s: %zu of %zu within, median half width %.1f %%\n", name, held, plans.size(),
-                100 * percentile(widths, 0.5));
+    const size_t told = widths.size();
+    std::printf("%s: %zu of %zu within, median half width %.1f %%; %zu beyond what was tried\n",
+                name, held, told, told == 0 ? 0 : 100 * percentile(widths, 0.5),
+                plans.size() - told);
   }
 
   const Arguments& m_args;
@@ -116,6 +122,8 @@ int main(int argc, char** argv) {
   app.add_option("MODEL", args.model, "GGUF file, or `builtin`");
   app.add_option("--store", args.store, "Where the sketch is kept");
   app.add_option("--codecs", args.codecs, "Candidates");
+  app.add_option("--chunks", args.sequences, "Sequences of the sketch");
+  app.add_option("--tokens", args.tokens, "Tokens of a sequence");
   app.add_option("--fit-random", args.fitRandom, "Random mixes to fit on");
   app.add_option("--fit-solved", args.fitSolved, "Solved plans to fit on");
   app.add_option("--random", args.random, "Random mixes to try");
