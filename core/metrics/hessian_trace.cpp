@@ -3,7 +3,9 @@
 // in the place of the Hessian's: Σ_t ‖g_t‖²·‖x_t‖² over tokens of the factors of a linear op's
 // gradient, which needs no Hessian-vector products. Halved and per token, so that it has the scale
 // of a divergence.
-#include <cmath>
+#include <functional>
+#include <numeric>
+#include <vector>
 
 #include "core/metrics/gradients/gradient_cells.h"
 #include "kernels/cpu/kernels.h"
@@ -13,17 +15,24 @@ namespace {
 
 double squaredNorm(const float* row, size_t count) { return cpuKernels().dot(row, row, count); }
 
-double squaredChange(const OpenTensor& tensor, size_t candidate) {
+// Σ of part(i) for i below `count`, in their order: the same at any thread count.
+double sumOf(size_t count, JobContext& job, const std::function<double(size_t)>& part) {
+  std::vector<double> parts(count);
+  job.parallelFor(count, 16, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) parts[i] = part(i);
+  });
+  return std::accumulate(parts.begin(), parts.end(), 0.0);
+}
+
+double squaredChange(const OpenTensor& tensor, size_t candidate, JobContext& job) {
   const Encoded& encoded = tensor.encoded[candidate];
   const size_t width = encoded.rowLength;
-  std::vector<float> coded(width);
-  double sum = 0;
-  for (size_t row = 0; row < tensor.weights->size() / width; ++row) {
+  return sumOf(tensor.weights->size() / width, job, [&](size_t row) {
+    std::vector<float> coded(width);
     decodeRows(encoded, row, 1, coded.data());
     for (size_t i = 0; i < width; ++i) coded[i] -= (*tensor.weights)[row * width + i];
-    sum += squaredNorm(coded.data(), width);
-  }
-  return sum;
+    return squaredNorm(coded.data(), width);
+  });
 }
 
 Result<void> measure(const MetricTask& task, const CellSink& sink, JobContext& job) {
@@ -33,19 +42,19 @@ Result<void> measure(const MetricTask& task, const CellSink& sink, JobContext& j
       .name = "hessian_trace",
       .loss = SampledLoss::ModelLabels,
       .add =
-          [](const WeightFactors& factors, OpenTensor& tensor) {
+          [&](const WeightFactors& factors, OpenTensor& tensor) {
             const Matrix& out = factors.outputGradient;
-            for (size_t t = 0; t < out.rows; ++t) {
+            tensor.trace += sumOf(out.rows, job, [&](size_t t) {
               const double in = factors.input == nullptr
                                     ? 1
                                     : squaredNorm(factors.input->row(t), factors.input->cols);
-              tensor.trace += squaredNorm(out.row(t), out.cols) * in;
-            }
+              return squaredNorm(out.row(t), out.cols) * in;
+            });
           },
       .finish =
           [&](const OpenTensor& tensor, size_t candidate, Cell& cell) {
             cell.value = 0.5 * tensor.trace / scored / double(tensor.weights->size()) *
-                         squaredChange(tensor, candidate);
+                         squaredChange(tensor, candidate, job);
           }};
   return measureByGradients(task, metric, sink, job);
 }
