@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Kept: the reference's logits of all scored rows, its stream at every block border, and the stream
 // at every border for the variant measured last. Borders are shared, immutable matrices, so that
-// what a variant has in common with the reference costs nothing. A call that fails or is cancelled
-// changes nothing that is kept.
+// what a variant has in common with the reference costs nothing. On a matrix unit also what the
+// reference's linear ops read and gave: variants compute what they differ in. A call that fails or
+// is cancelled changes nothing that is kept.
 #include "core/live_loop.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "core/base/strings.h"
+#include "core/inference/linear_bases.h"
 
 namespace bitloom {
 namespace {
 
 constexpr size_t kShownTokens = 8;
-constexpr size_t kSlabBytes = size_t{32} << 20;  // of the variant's logits that are alive at once
+constexpr size_t kSlabBytes = size_t{128} << 20;  // of the variant's logits that are alive at once
+constexpr uint64_t kBaseBytes = uint64_t{1} << 30;
 
 using Clock = std::chrono::steady_clock;
 using Border = std::shared_ptr<const Matrix>;  // rows of the probe × width
@@ -61,6 +65,8 @@ struct LiveLoop::State {
   Matrix logits;  // of the reference, rows.size() × vocabulary
   std::vector<LogitRow> logitRows;
   std::vector<Border> borders;  // of the reference: before block 0 … before the head
+  std::optional<LinearBases> bases;
+  SpareBuffers spare;
 
   std::vector<std::string> variantSignatures;
   std::vector<Border> variantBorders;
@@ -70,8 +76,8 @@ struct LiveLoop::State {
   Result<void> prepare(JobContext& job);
   Result<void> computeReference(JobContext& job);
   Result<std::vector<Border>> bordersFrom(Forward& engine, int first, Border start, bool keep,
-                                          JobContext& job, bool tell) const;
-  Result<ProbeResult> compare(Forward& engine, const Matrix& stream, JobContext& job) const;
+                                          JobContext& job, const OpTap& tap = {}) const;
+  Result<ProbeResult> compare(Forward& engine, const Matrix& stream, JobContext& job);
 };
 
 // Token rows, segments and scored rows from the options; the sentence says what does not fit.
@@ -96,19 +102,19 @@ Result<void> LiveLoop::State::prepare(JobContext& job) {
   return job.checkpoint();
 }
 
-// Streams at the borders from block `first` on, `start` included. With `keep` unset only the last
-// one is returned. With `tell` each block is told as progress.
+// Streams at the borders from block `first` on, `start` included, and each block is told as
+// progress. With `keep` unset only the last stream is returned, and nothing is told.
 Result<std::vector<Border>> LiveLoop::State::bordersFrom(Forward& engine, int first, Border start,
                                                          bool keep, JobContext& job,
-                                                         bool tell) const {
+                                                         const OpTap& tap) const {
   std::vector<Border> result;
   auto stream = std::make_shared<Matrix>(*start);
   if (keep) result.push_back(std::move(start));
   for (int block = first; block < blocks(); ++block) {
     TRY(job.checkpoint());
-    TRY(engine.blocks(block, block + 1, *stream, segments, job));
-    if (tell) job.advance();
+    TRY(engine.blocks(block, block + 1, *stream, segments, job, tap));
     if (!keep) continue;
+    job.advance();
     result.push_back(stream);
     if (block + 1 < blocks()) stream = std::make_shared<Matrix>(*stream);
   }
@@ -118,10 +124,16 @@ Result<std::vector<Border>> LiveLoop::State::bordersFrom(Forward& engine, int fi
 
 Result<void> LiveLoop::State::computeReference(JobContext& job) {
   job.begin(uint64_t(blocks()) + 1, "blocks");
+  OpTap tap;
+  if (LinearBases::pay(reference)) {
+    bases.emplace(reference, tokens.size(), kBaseBytes);
+    tap = [this](const Op& op, const OpInputs& inputs) { bases->see(op, inputs); };
+  }
   TRY(Matrix embedded, forward.embed(tokens, job));
-  TRY(borders, bordersFrom(forward, 0, std::make_shared<const Matrix>(std::move(embedded)), true,
-                           job, true));
-  TRY(logits, forward.head(*borders.back(), rows, job));
+  TRY(borders,
+      bordersFrom(forward, 0, std::make_shared<const Matrix>(std::move(embedded)), true, job, tap));
+  TRY(logits, forward.head(*borders.back(), rows, job, tap));
+  if (bases) bases->setLogits(logits);
   logitRows.resize(logits.rows);
   job.parallelFor(logits.rows, 1, [&](size_t begin, size_t end) {
     for (size_t row = begin; row < end; ++row) {
@@ -147,7 +159,7 @@ Result<void> LiveLoop::State::computeReference(JobContext& job) {
 
 // Divergence of `stream`, the stream before the head, from the reference.
 Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stream,
-                                             JobContext& job) const {
+                                             JobContext& job) {
   ProbeResult result;
   result.reference = last.reference;
   std::vector<double> kld(rows.size());
@@ -156,7 +168,7 @@ Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stre
   for (size_t first = 0; first < rows.size(); first += slab) {
     TRY(job.checkpoint());
     const size_t count = std::min(slab, rows.size() - first);
-    TRY(const Matrix ours, engine.head(stream, std::span(rows).subspan(first, count), job));
+    TRY(Matrix ours, engine.head(stream, std::span(rows).subspan(first, count), job, {}, first));
     job.parallelFor(count, 1, [&](size_t begin, size_t end) {
       for (size_t row = begin; row < end; ++row) {
         kld[first + row] =
@@ -171,6 +183,7 @@ Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stre
         result.variant.push_back({token.id, std::exp(logit - shown.logSum)});
       }
     }
+    spare.give(std::move(ours));
   }
   for (size_t first = 0; first < kld.size(); first += perSequence) {
     double sum = 0;
@@ -221,13 +234,14 @@ Result<ProbeResult> LiveLoop::measure(const Variant& variant, JobContext& job) {
     job.advance();
     return state.last;
   }
-  Forward engine(variant);
+  Forward engine(variant, &state.spare);
+  engine.setBases(state.bases ? &*state.bases : nullptr);
   Border border = state.variantBorders[size_t(start)];
   if (first < 0) {
     TRY(Matrix embedded, engine.embed(state.tokens, job));
     border = std::make_shared<const Matrix>(std::move(embedded));
   }
-  TRY(auto borders, state.bordersFrom(engine, start, std::move(border), true, job, true));
+  TRY(auto borders, state.bordersFrom(engine, start, std::move(border), true, job));
   TRY(ProbeResult result, state.compare(engine, *borders.back(), job));
   job.advance();
   result.firstBlock = first;
@@ -249,13 +263,14 @@ Result<ProbeResult> LiveLoop::measureTensor(size_t tensor, const Codec& codec, c
   const int first = state.firstUse[tensor];
   const int start = std::clamp(first, 0, state.blocks());
 
-  Forward engine(changed);
+  Forward engine(changed, &state.spare);
+  engine.setBases(state.bases ? &*state.bases : nullptr);
   Border border = state.borders[size_t(start)];
   if (first < 0) {
     TRY(Matrix embedded, engine.embed(state.tokens, job));
     border = std::make_shared<const Matrix>(std::move(embedded));
   }
-  TRY(const auto borders, state.bordersFrom(engine, start, std::move(border), false, job, false));
+  TRY(const auto borders, state.bordersFrom(engine, start, std::move(border), false, job));
   TRY(ProbeResult result, state.compare(engine, *borders.back(), job));
   result.firstBlock = first;
   result.seconds = secondsSince(begin);
@@ -266,7 +281,7 @@ const ProbeOptions& LiveLoop::options() const { return m_state->options; }
 
 uint64_t LiveLoop::bytes() const {
   const State& state = *m_state;
-  uint64_t bytes = bytesOf(state.logits);
+  uint64_t bytes = bytesOf(state.logits) + (state.bases ? state.bases->bytes() : 0);
   for (size_t i = 0; i < state.borders.size(); ++i) {
     bytes += bytesOf(*state.borders[i]);
     if (state.variantBorders[i] != state.borders[i]) bytes += bytesOf(*state.variantBorders[i]);

@@ -82,8 +82,8 @@ Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobConte
   return {};
 }
 
-// One drag: the tensors of a block to TQ3_1S, measured on 512 probe tokens. First with an empty
-// cache (the block is encoded), then back and forth (cache hits).
+// Drags of each block in turn, all its tensors to TQ3_1S, measured on 512 probe tokens: the first
+// time the block is encoded, the second time its weights are known. In Exact when the engine is.
 Result<void> benchLive(const Engine& engine, std::vector<Row>& rows, JobContext& job) {
   const ProbeOptions options;
   std::vector<TokenId> tokens(size_t(options.sequences) * options.tokens);
@@ -91,26 +91,33 @@ Result<void> benchLive(const Engine& engine, std::vector<Row>& rows, JobContext&
     tokens[i] = TokenId((i * 7919u) % engine.variant->graph().vocabulary);
   }
   TRY(auto loop, LiveLoop::create(*engine.variant, tokens, options, job));
-  TRY(auto variant, Variant::create(engine.model, *engine.cache));
-  TRY(loop->measure(variant, job));
-  const Graph& graph = engine.variant->graph();
+  Variant variant = engine.variant->copy();
+  const Graph& graph = variant.graph();
   const Codec* codec = findCodec("tq3_1s");
-  const std::pair<int, const char*> places[] = {
-      {0, "first"}, {int(graph.blocks) / 2, "middle"}, {int(graph.blocks) - 1, "last"}};
-  for (const auto& [block, place] : places) {
-    for (const char* state : {"encoding", "cached"}) {
-      for (size_t t = 0; t < graph.parts.size(); ++t) {
-        const Tensor& tensor = engine.model->tensors()[t];
-        if (graph.parts[t].block == block && isQuantizable(tensor)) {
-          variant.setTensor(t, effectiveCodec(codec, tensor.rowLength()), findMethod("nearest"));
-        }
-      }
-      const auto begin = std::chrono::steady_clock::now();
-      TRY(loop->measure(variant, job));
-      rows.push_back({strCat("live_", place, "_block_", state), 1000 * secondsSince(begin), "ms"});
-      for (size_t t = 0; t < graph.parts.size(); ++t) variant.setTensor(t, nullptr);
+  const auto setBlock = [&](int block, const Codec* to) {
+    for (size_t t = 0; t < graph.parts.size(); ++t) {
+      const Tensor& tensor = engine.model->tensors()[t];
+      if (graph.parts[t].block != block || !isQuantizable(tensor)) continue;
+      variant.setTensor(t, to ? effectiveCodec(to, tensor.rowLength()) : nullptr,
+                        to ? findMethod("nearest") : nullptr);
+    }
+  };
+  std::vector<double> encoding, cached;
+  job.begin(graph.blocks, "blocks");
+  for (int block = 0; block < int(graph.blocks); ++block) {
+    for (std::vector<double>* times : {&encoding, &cached}) {
+      setBlock(block, codec);
+      TRY(const ProbeResult dragged, loop->measure(variant, job));
+      times->push_back(1000 * dragged.seconds);
+      setBlock(block, nullptr);
       TRY(loop->measure(variant, job));
     }
+  }
+  for (auto [name, times] : {std::pair{"encoding", encoding}, {"cached", cached}}) {
+    rows.push_back({strCat("live_", name, "_first_block"), times.front(), "ms"});
+    rows.push_back({strCat("live_", name, "_last_block"), times.back(), "ms"});
+    rows.push_back({strCat("live_", name, "_median"), percentile(times, 0.5), "ms"});
+    rows.push_back({strCat("live_", name, "_p95"), percentile(times, 0.95), "ms"});
   }
   return {};
 }
@@ -150,7 +157,8 @@ Verb addBench(CLI::App& app, Console& console) {
   };
   auto args = std::make_shared<Arguments>();
   verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->capture_default_str();
-  auto* live = verb->add_flag("--live", args->live, "The live loop: one block dragged to TQ3_1S");
+  auto* live =
+      verb->add_flag("--live", args->live, "The live loop: each block in turn dragged to TQ3_1S");
   verb->add_option("--codecs", args->codecs,
                    "Codecs instead of a model, or `all`: encode, decode and multiply, beside the "
                    "machine's own limits")

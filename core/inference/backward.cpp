@@ -190,6 +190,8 @@ Result<Matrix> Backward::State::linear(const Op& op, const Matrix& gradient, Wal
   const size_t most = std::max<size_t>(1, kTurnedBytes / sizeof(float) / width);
   Matrix sum(gradient.rows, width);
   std::vector<float> turned;
+  const Products products =
+      variant.precision() == Precision::Exact ? Products::Exact : Products::OnePart;
   const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) -> Result<void> {
     for (uint64_t done = 0; done < rows; done += most) {
       const size_t count = std::min<size_t>(most, rows - done);
@@ -205,8 +207,7 @@ Result<Matrix> Backward::State::linear(const Op& op, const Matrix& gradient, Wal
       }
       LinearInput forms;
       Matrix product(gradient.rows, width);
-      TRY(multiply(part, forms, {turned.data(), 0, width, nullptr},
-                   variant.precision() == Precision::Exact, product, walk.job));
+      TRY(multiply(part, forms, {turned.data(), 0, width}, products, product, walk.job));
       forRows(sum.rows, width, walk.job, [&](size_t row) {
         cpuKernels().add(sum.row(row), sum.row(row), product.row(row), width);
       });

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "core/base/strings.h"
 #include "core/inference/attention.h"
 #include "core/inference/linear.h"
+#include "core/inference/linear_bases.h"
 #include "core/inference/rotation.h"
 #include "kernels/cpu/kernels.h"
 
@@ -24,9 +26,12 @@ struct Pass {
   std::vector<uint32_t> positions;  // of each row of the stream
   const OpTap& tap;
   JobContext& job;
+  size_t baseRow = 0;
   std::vector<Matrix> values;  // by point; empty while the point holds nothing
   LinearInput forms;           // of the point `formsOf`
   int formsOf = kNone;
+  Matrix difference;  // of that point from its base; empty until an op needs it
+  LinearInput differenceForms;
 };
 
 // Runs body(row) over all rows of a matrix of `columns` columns.
@@ -45,12 +50,14 @@ bool sharesInput(const Op& first, const Op& other) {
 }  // namespace
 
 struct Forward::State {
-  explicit State(const Variant& v);
+  State(const Variant& v, SpareBuffers* buffers);
 
   const Variant& variant;
   const Graph& graph;
-  std::vector<size_t> lastUse;            // by point: index of the last op that names it
-  std::vector<std::vector<float>> spare;  // buffers of points that are no longer needed
+  const LinearBases* bases = nullptr;
+  std::vector<size_t> lastUse;  // by point: index of the last op that names it
+  SpareBuffers ownSpare;
+  SpareBuffers& spare;  // of points that are no longer needed
   Rotations rotations;
 
   Result<void> run(int block, Pass& pass);
@@ -63,13 +70,36 @@ struct Forward::State {
   Result<void> embed(const Op& op, Pass& pass);
   Result<void> norm(const Op& op, Pass& pass);
   Result<void> linears(std::span<const Op> ops, Pass& pass);
+  Result<void> linear(const Op& op, const float* bias, Pass& pass);
   Result<bool> linearsPacked(std::span<const Op> ops, std::span<const DecodedWeights> biases,
                              Pass& pass);
   Result<void> rope(const Op& op, Pass& pass);
 };
 
-Forward::State::State(const Variant& v)
-    : variant(v), graph(v.graph()), lastUse(graph.points.size(), 0), rotations(v) {
+Matrix SpareBuffers::take(size_t rows, size_t cols) {
+  const size_t needed = rows * cols;
+  const auto large = std::find_if(m_buffers.begin(), m_buffers.end(), [&](const auto& buffer) {
+    return buffer.capacity() >= needed && buffer.capacity() / 2 <= needed;
+  });
+  Matrix matrix;
+  matrix.rows = rows;
+  matrix.cols = cols;
+  if (large != m_buffers.end()) {
+    matrix.values = std::move(*large);
+    m_buffers.erase(large);
+  }
+  matrix.values.resize(needed);
+  return matrix;
+}
+
+void SpareBuffers::give(Matrix matrix) { m_buffers.push_back(std::move(matrix.values)); }
+
+Forward::State::State(const Variant& v, SpareBuffers* buffers)
+    : variant(v),
+      graph(v.graph()),
+      lastUse(graph.points.size(), 0),
+      spare(buffers == nullptr ? ownSpare : *buffers),
+      rotations(v) {
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
     for (int point : {op.input, op.input2, op.input3, op.output}) {
@@ -89,17 +119,7 @@ Matrix& Forward::State::output(const Op& op, Pass& pass) {
   if (op.output == pass.formsOf) pass.formsOf = kNone;
   Matrix& out = value(op.output, pass);
   if (op.output == graph.stream || out.cols != 0) return out;
-  out.rows = pass.stream->rows;
-  out.cols = graph.points[static_cast<size_t>(op.output)].width;
-  const size_t needed = out.rows * out.cols;
-  const auto large = std::find_if(spare.begin(), spare.end(), [needed](const auto& buffer) {
-    return buffer.capacity() >= needed && buffer.capacity() / 2 <= needed;
-  });
-  if (large != spare.end()) {
-    out.values = std::move(*large);
-    spare.erase(large);
-  }
-  out.values.resize(needed);
+  out = spare.take(pass.stream->rows, graph.points[static_cast<size_t>(op.output)].width);
   return out;
 }
 
@@ -109,8 +129,7 @@ void Forward::State::release(size_t opIndex, Pass& pass) {
     if (point == kNone || point == graph.stream) continue;
     Matrix& matrix = pass.values[static_cast<size_t>(point)];
     if (lastUse[static_cast<size_t>(point)] != opIndex || matrix.cols == 0) continue;
-    spare.push_back(std::move(matrix.values));
-    matrix = {};
+    spare.give(std::exchange(matrix, {}));
   }
 }
 
@@ -203,7 +222,6 @@ Result<void> Forward::State::norm(const Op& op, Pass& pass) {
 
 // Ops of one input.
 Result<void> Forward::State::linears(std::span<const Op> ops, Pass& pass) {
-  const Matrix& in = value(ops.front().input, pass);
   std::vector<DecodedWeights> biases;
   for (const Op& op : ops) {
     DecodedWeights bias;
@@ -214,23 +232,45 @@ Result<void> Forward::State::linears(std::span<const Op> ops, Pass& pass) {
   }
   if (pass.formsOf != ops.front().input) {
     pass.forms.reset();
+    pass.differenceForms.reset();
+    if (pass.difference.rows != 0) spare.give(std::exchange(pass.difference, {}));
     pass.formsOf = ops.front().input;
   }
   if (variant.precision() == Precision::Chat) {
     TRY(const bool done, linearsPacked(ops, biases, pass));
     if (done) return {};
   }
-  const bool exact = variant.precision() == Precision::Exact;
   for (size_t i = 0; i < ops.size(); ++i) {
-    Matrix& out = output(ops[i], pass);
-    const float* bias = biases[i] ? biases[i]->data() : nullptr;
-    const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) {
-      const LinearTile tile{weights, first, rows, bias};
-      return multiply(in, pass.forms, tile, exact, out, pass.job);
-    };
-    TRY(variant.tiles(static_cast<size_t>(ops[i].weight), visit, pass.job));
+    TRY(linear(ops[i], biases[i] ? biases[i]->data() : nullptr, pass));
   }
   return {};
+}
+
+Result<void> Forward::State::linear(const Op& op, const float* bias, Pass& pass) {
+  Matrix& out = output(op, pass);
+  const Matrix& in = value(op.input, pass);
+  const LinearBases::Base* base = nullptr;
+  if (bases != nullptr && variant.precision() == Precision::Measure) {
+    base = bases->find(size_t(&op - graph.ops.data()), variant);
+  }
+  if (base != nullptr && pass.difference.rows == 0) {
+    pass.difference = spare.take(in.rows, in.cols);
+    forRows(in.rows, in.cols, pass.job, [&](size_t row) {
+      std::transform(in.row(row), in.row(row) + in.cols, base->input->row(pass.baseRow + row),
+                     pass.difference.row(row), std::minus<float>());
+    });
+  }
+  const bool exact = variant.precision() == Precision::Exact;
+  const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) {
+    if (base != nullptr) {
+      const LinearTile tile{weights, first, rows, nullptr, base->output->row(pass.baseRow) + first};
+      return multiply(pass.difference, pass.differenceForms, tile, Products::OnePart, out,
+                      pass.job);
+    }
+    return multiply(in, pass.forms, {weights, first, rows, bias},
+                    exact ? Products::Exact : Products::TwoParts, out, pass.job);
+  };
+  return variant.tiles(static_cast<size_t>(op.weight), visit, pass.job);
 }
 
 // False when the cache has no room for one of the weights.
@@ -266,10 +306,12 @@ Result<void> Forward::State::rope(const Op& op, Pass& pass) {
   return {};
 }
 
-Forward::Forward(const Variant& variant) : m_state(std::make_unique<State>(variant)) {}
+Forward::Forward(const Variant& variant, SpareBuffers* spare)
+    : m_state(std::make_unique<State>(variant, spare)) {}
 Forward::~Forward() = default;
 
 const Graph& Forward::graph() const { return m_state->graph; }
+void Forward::setBases(const LinearBases* bases) { m_state->bases = bases; }
 
 Result<Matrix> Forward::embed(std::span<const TokenId> tokens, JobContext& job) {
   Matrix stream(tokens.size(), graph().width);
@@ -302,14 +344,14 @@ Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<cons
 }
 
 Result<Matrix> Forward::head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
-                             const OpTap& tap) {
+                             const OpTap& tap, size_t baseRow) {
   CHECK(stream.cols == graph().width);
   Matrix chosen(rows.size(), stream.cols);
   for (size_t i = 0; i < rows.size(); ++i) {
     CHECK(rows[i] < stream.rows);
     std::copy_n(stream.row(rows[i]), stream.cols, chosen.row(i));
   }
-  Pass pass{.stream = &chosen, .tap = tap, .job = job};
+  Pass pass{.stream = &chosen, .tap = tap, .job = job, .baseRow = baseRow};
   TRY(m_state->run(static_cast<int>(graph().blocks), pass));
   return std::move(pass.values[static_cast<size_t>(graph().logits)]);
 }

@@ -43,21 +43,39 @@ struct OpInputs {
 };
 using OpTap = std::function<void(const Op& op, const OpInputs& inputs)>;
 
+class LinearBases;
+
+// Buffers of matrices that are done with: pages that need not be asked for again.
+class SpareBuffers {
+ public:
+  Matrix take(size_t rows, size_t cols);  // its values are undefined
+  void give(Matrix matrix);
+
+ private:
+  std::vector<std::vector<float>> m_buffers;
+};
+
 class Forward {
  public:
-  explicit Forward(const Variant& variant);  // borrowed
+  // Borrowed, as are buffers that other runs share; null: buffers of its own.
+  explicit Forward(const Variant& variant, SpareBuffers* spare = nullptr);
   ~Forward();
 
   const Graph& graph() const;
+
+  // In Measure, ops that have a base use it from now on (core/inference/linear_bases.h; borrowed).
+  // The tokens must be those of the bases then.
+  void setBases(const LinearBases* bases);
 
   // Token ids → residual stream before block 0. An id outside the vocabulary is an error.
   Result<Matrix> embed(std::span<const TokenId> tokens, JobContext& job);
   // Runs blocks [first, last) on the stream, in place. Cancel is noticed at every op.
   Result<void> blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
                       JobContext& job, const OpTap& tap = {});
-  // Final norm and head for the given rows of the stream → logits, rows.size() × vocabulary.
+  // Final norm and head for the given rows of the stream → logits, rows.size() × vocabulary. The
+  // first of the rows is the head's row `baseRow` in the bases.
   Result<Matrix> head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
-                      const OpTap& tap = {});
+                      const OpTap& tap = {}, size_t baseRow = 0);
 
  private:
   struct State;

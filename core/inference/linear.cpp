@@ -47,6 +47,7 @@ void addBias(const float* bias, float* out, size_t stride, size_t rows, size_t c
 
 Result<void> multiplyExactly(const Matrix& input, const LinearTile& tile, Matrix& output,
                              JobContext& job) {
+  CHECK(tile.base == nullptr);
   const CpuKernels& kernels = cpuKernels();
   const size_t taskRows = std::min(input.rows, kTaskRows);
   const size_t columns = kernels.gemmColumns;
@@ -136,14 +137,16 @@ const uint8_t* LinearInput::strips(const Matrix& input, bool rotated, size_t par
   return form.strips.data();
 }
 
-Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile, bool exact,
-                      Matrix& output, JobContext& job) {
+Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile,
+                      Products products, Matrix& output, JobContext& job) {
   const TileKernels* tiles = cpuKernels().tiles;
-  if (exact || tiles == nullptr) return multiplyExactly(input, tile, output, job);
-  constexpr size_t kParts = 2;
-  const uint8_t* strips = forms.strips(input, false, kParts, job);
+  if (products == Products::Exact || tiles == nullptr) {
+    return multiplyExactly(input, tile, output, job);
+  }
+  const size_t parts = products == Products::OnePart ? 1 : 2;
+  const uint8_t* strips = forms.strips(input, false, parts, job);
   const size_t columns = tiles->columns;
-  const size_t scratchBytes = tiles->inputBytes(columns, input.cols, kParts);
+  const size_t scratchBytes = tiles->inputBytes(columns, input.cols, parts);
   const size_t tasks = (tile.rows + columns - 1) / columns;
   return runTasks(tasks, input.rows * input.cols * columns, job, [&](size_t task) {
     const size_t column = task * columns;
@@ -155,8 +158,10 @@ Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile&
                               .cStride = output.cols,
                               .n = std::min(columns, tile.rows - column),
                               .k = input.cols,
-                              .parts = kParts,
-                              .scratch = threadScratch(scratchBytes)};
+                              .parts = parts,
+                              .scratch = threadScratch(scratchBytes),
+                              .base = tile.base + (tile.base == nullptr ? 0 : column),
+                              .baseStride = output.cols};
     tiles->multiply(product);
     const float* bias = tile.bias == nullptr ? nullptr : tile.bias + tile.firstRow + column;
     addBias(bias, product.c, product.cStride, product.rows, product.n);

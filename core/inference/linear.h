@@ -16,7 +16,9 @@ struct LinearTile {
   const float* weights;  // rows × input.cols
   size_t firstRow;       // the tile's columns in the output begin here
   size_t rows;
-  const float* bias;  // of the whole output, or null
+  const float* bias = nullptr;  // of the whole output, or null
+  const float* base = nullptr;  // added to the tile's columns, in rows as far apart as the
+                                // output's; on the matrix unit only, or null
 };
 
 // One input in the forms that products take. Ops that read the same point (q, k and v; gate and up)
@@ -44,10 +46,13 @@ class LinearInput {
   Form m_forms[2];  // as it is, rotated
 };
 
-// Fills columns [firstRow, firstRow + rows) of `output`; cancel is noticed within some 20 ms. In
-// f32 when exact, else on the matrix unit where there is one.
-Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile, bool exact,
-                      Matrix& output, JobContext& job);
+// How products are taken: in f32, or on the matrix unit, where there is one, with operands of one
+// bfloat16 part or of two (kernels/cpu/kernels.h).
+enum class Products { Exact, OnePart, TwoParts };
+
+// Fills columns [firstRow, firstRow + rows) of `output`; cancel is noticed within some 20 ms.
+Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile,
+                      Products products, Matrix& output, JobContext& job);
 
 // A whole output from weights that stay encoded.
 struct PackedProduct {

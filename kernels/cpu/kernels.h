@@ -123,7 +123,7 @@ struct TileInput {
   size_t parts;  // 1 or 2
 };
 
-// c[rows × n] = a · b[n × k]ᵀ.
+// c[rows × n] = base + a · b[n × k]ᵀ.
 struct TileProduct {
   const uint8_t* strips;
   size_t rows;
@@ -135,6 +135,8 @@ struct TileProduct {
   size_t k;
   size_t parts;
   uint8_t* scratch;  // inputBytes(columns, k, parts)
+  const float* base = nullptr;  // or none; not c
+  size_t baseStride = 0;
 };
 
 // Keys and values that one head of a sequence reads, and their tiles.

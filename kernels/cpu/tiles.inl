@@ -167,41 +167,51 @@ inline void packPair(const float* b, size_t stride, size_t columns, size_t k, ui
   }
 }
 
-// 32 rows × 32 columns of sums from two strips and a pair of right tiles per step. The second strip
-// may be the first again when there is no other.
+// Adds to 32 rows × 32 columns of sums from two strips and a pair of right tiles per step. The
+// second strip may be the first again when there is no other. With two parts the order of the three
+// products lets every tile be loaded once.
 template <size_t kParts>
-inline void multiplyTiles(const uint8_t* a0, const uint8_t* a1, const uint8_t* b, size_t steps) {
+inline void accumulateTiles(const uint8_t* a0, const uint8_t* a1, const uint8_t* b, size_t steps) {
   constexpr size_t kStep = kParts * kTileBytes;
+  for (size_t step = 0; step < steps; ++step, a0 += kStep, a1 += kStep, b += 2 * kStep) {
+    _tile_loadd(6, b, 64);
+    _tile_loadd(7, b + kStep, 64);
+    if constexpr (kParts == 2) {
+      _tile_loadd(4, a0 + kTileBytes, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_loadd(5, a1 + kTileBytes, 64);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_loadd(4, a0, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a1, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    if constexpr (kParts == 2) {
+      _tile_loadd(6, b + kTileBytes, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_loadd(7, b + kStep + kTileBytes, 64);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+}
+
+inline void zeroTiles() {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  for (size_t step = 0; step < steps; ++step, a0 += kStep, a1 += kStep, b += 2 * kStep) {
-    _tile_loadd(4, a0, 64);
-    _tile_loadd(5, a1, 64);
-    _tile_loadd(6, b, 64);
-    _tile_loadd(7, b + kStep, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-    if constexpr (kParts == 2) {
-      _tile_loadd(4, a0 + kTileBytes, 64);
-      _tile_loadd(5, a1 + kTileBytes, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-      _tile_loadd(4, a0, 64);
-      _tile_loadd(5, a1, 64);
-      _tile_loadd(6, b + kTileBytes, 64);
-      _tile_loadd(7, b + kStep + kTileBytes, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-  }
+}
+
+template <size_t kParts>
+inline void multiplyTiles(const uint8_t* a0, const uint8_t* a1, const uint8_t* b, size_t steps) {
+  zeroTiles();
+  accumulateTiles<kParts>(a0, a1, b, steps);
 }
 
 // The four tiles of sums → c, as much of them as exists there.
@@ -223,23 +233,89 @@ inline void storeTiles(float* c, size_t stride, size_t rows, size_t columns) {
   }
 }
 
+// Pieces of a product between which sums wait in memory: so much of a pair of right tiles stays in
+// the nearest cache while the rows pass by it.
+constexpr size_t kPieceBytes = 24 << 10;
+constexpr size_t kPieceRows = 256;
+
+struct PieceSums {
+  alignas(64) float values[kPieceRows * kPairColumns];
+};
+
+inline void takeSums(const float* sums, size_t stride) {
+  _tile_loadd(0, sums, stride * 4);
+  _tile_loadd(1, sums + kTile, stride * 4);
+  _tile_loadd(2, sums + kTile * stride, stride * 4);
+  _tile_loadd(3, sums + kTile * stride + kTile, stride * 4);
+}
+
+// As much of the base as exists there → the four tiles of sums. Its next rows are asked for.
+inline void takeBase(const TileProduct& task, size_t row, size_t rows, size_t column,
+                     size_t columns) {
+  const float* base = task.base + row * task.baseStride + column;
+  for (size_t i = rows; i < 2 * rows && row + i < task.rows; ++i) {
+    __builtin_prefetch(base + i * task.baseStride);
+    __builtin_prefetch(base + i * task.baseStride + 16);
+  }
+  if (rows == kPairColumns && columns == kPairColumns) {
+    takeSums(base, task.baseStride);
+    return;
+  }
+  alignas(64) float sums[kPairColumns * kPairColumns] = {};
+  for (size_t i = 0; i < rows; ++i) {
+    __builtin_memcpy(sums + i * kPairColumns, base + i * task.baseStride, columns * sizeof(float));
+  }
+  takeSums(sums, kPairColumns);
+}
+
+// Up to kPieceRows rows, the first of them `first`, against one packed pair of column tiles.
+template <size_t kParts>
+inline void multiplyPiece(const TileProduct& task, const uint8_t* pair, size_t first, size_t column,
+                          size_t columns, PieceSums& sums) {
+  constexpr size_t kStep = kParts * kTileBytes;
+  const size_t steps = tileSteps(task.k);
+  const size_t pieces = (2 * steps * kStep + kPieceBytes - 1) / kPieceBytes;
+  const size_t most = pieces < 2 ? steps : (steps + pieces - 1) / pieces;
+  const size_t end = task.rows - first < kPieceRows ? task.rows : first + kPieceRows;
+  for (size_t step = 0; step < steps || step == 0; step += most) {
+    const size_t count = steps - step < most ? steps - step : most;
+    const bool last = step + count == steps;
+    for (size_t row = first; row < end; row += kPairColumns) {
+      const size_t rows = end - row < kPairColumns ? end - row : kPairColumns;
+      const uint8_t* a0 = task.strips + (row / kTile * steps + step) * kStep;
+      const uint8_t* a1 = rows > kTile ? a0 + steps * kStep : a0;
+      float* kept = sums.values + (row - first) * kPairColumns;
+      float* out = task.c + row * task.cStride + column;
+      if (step > 0) {
+        takeSums(kept, kPairColumns);
+      } else if (task.base == nullptr) {
+        zeroTiles();
+      } else {
+        takeBase(task, row, rows, column, columns);
+      }
+      // Rows of c lie on pages of their own: asked for now, they are here when the sums are ready.
+      for (size_t i = 0; last && i < rows; ++i) {
+        __builtin_prefetch(out + i * task.cStride, 1);
+        __builtin_prefetch(out + i * task.cStride + 16, 1);
+      }
+      accumulateTiles<kParts>(a0, a1, pair + 2 * step * kStep, count);
+      if (last) {
+        storeTiles(out, task.cStride, rows, columns);
+      } else {
+        storeTiles(kept, kPairColumns, kPairColumns, kPairColumns);
+      }
+    }
+    if (last) break;
+  }
+}
+
 // All strips against one packed pair of column tiles.
 template <size_t kParts>
 inline void multiplyPair(const TileProduct& task, const uint8_t* pair, size_t column,
                          size_t columns) {
-  const size_t steps = tileSteps(task.k);
-  const size_t strip = steps * kParts * kTileBytes;
-  for (size_t row = 0; row < task.rows; row += kPairColumns) {
-    const size_t rows = task.rows - row < kPairColumns ? task.rows - row : kPairColumns;
-    const uint8_t* a0 = task.strips + row / kTile * strip;
-    // Rows of c lie on pages of their own: asked for now, they are here when the sums are ready.
-    for (size_t i = 0; i < rows; ++i) {
-      const float* to = task.c + (row + i) * task.cStride + column;
-      __builtin_prefetch(to, 1);
-      __builtin_prefetch(to + 16, 1);
-    }
-    multiplyTiles<kParts>(a0, rows > kTile ? a0 + strip : a0, pair, steps);
-    storeTiles(task.c + row * task.cStride + column, task.cStride, rows, columns);
+  PieceSums sums;
+  for (size_t first = 0; first < task.rows; first += kPieceRows) {
+    multiplyPiece<kParts>(task, pair, first, column, columns, sums);
   }
 }
 

@@ -38,6 +38,7 @@ class TinyRun {
   JobContext& job() { return m_job; }
   const std::shared_ptr<const Model>& model() const { return m_model; }
   const Variant& reference() const { return m_reference; }
+  void setPrecision(Precision precision) { m_reference.setPrecision(precision); }
   Tokenizer tokenizer() const { return take(Tokenizer::create(m_model->metadata())); }
 
   size_t tensor(std::string_view name) const {

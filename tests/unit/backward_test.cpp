@@ -190,6 +190,7 @@ TEST_F(BackwardTest, SequencesDoNotMix) {
   }
 }
 
+// Gradients are multiplied as single bfloat16 there: 2⁻⁹ of each, and a few ops on the way.
 TEST_F(BackwardTest, MeasurePrecisionIsClose) {
   open({.width = 64, .feedForward = 96});
   const auto exact = gradients({{.tokens = kTokens}});
@@ -202,7 +203,7 @@ TEST_F(BackwardTest, MeasurePrecisionIsClose) {
       difference += std::pow(double(gradient.values[i]) - double(measured.at(name).values[i]), 2);
       size += std::pow(double(gradient.values[i]), 2);
     }
-    EXPECT_LT(std::sqrt(difference / size), 1e-3) << name;
+    EXPECT_LT(std::sqrt(difference / size), 1e-2) << name;
   }
 }
 

@@ -151,8 +151,8 @@ Result<std::vector<std::vector<TwinSpectra>>> projectionSpectra(const MetricTask
     LinearInput forms;
     Matrix trained(input.rows, rows);
     Matrix random(input.rows, rows);
-    TRY(multiply(input, forms, {weights->data(), 0, rows, nullptr}, false, trained, job));
-    TRY(multiply(input, forms, {twin.data(), 0, rows, nullptr}, false, random, job));
+    TRY(multiply(input, forms, {weights->data(), 0, rows}, Products::TwoParts, trained, job));
+    TRY(multiply(input, forms, {twin.data(), 0, rows}, Products::TwoParts, random, job));
     const size_t heads = rows / headWidth;
     std::vector<TwinSpectra>& spectra = result[size_t(block)];
     const size_t first = spectra.size();

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Mixes of codecs at equal bytes, on text that no choice was made on: uniform codecs, the blind mix
 // of the two uniform neighbours (mean of several draws), each metric with the knapsack, each
-// allocator with the measured metric and with the sketch. Prints a Markdown table; ratios are to
-// the blind mix with 95 % intervals over paired windows.
+// allocator with the measured metric and with the sketch. Prints a Markdown table, budget by
+// budget; ratios are to the blind mix with 95 % intervals over paired windows.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <map>
 
 #include "core/allocator.h"
 #include "core/builtin.h"
-#include "core/evaluate.h"
 #include "core/inference/tokenizer.h"
 #include "core/scan.h"
 
@@ -25,7 +26,7 @@ struct Arguments {
   std::vector<double> bits = {3.5, 4.0, 4.5};
   std::vector<std::string> metrics, allocators;
   std::string measured = "kld", pin = "q8_0";
-  uint32_t windows = 30, context = 256, sequences = 0, draws = 5;
+  uint32_t windows = 30, context = 256, sequences = 0, tokens = 0, draws = 5;
 };
 
 struct Arm {
@@ -33,12 +34,13 @@ struct Arm {
   double bits;
   std::string name;
   Plan plan;
-  double predicted = 0;
+  double predicted = std::numeric_limits<double>::quiet_NaN();
 };
 
 class Mixes {
  public:
-  Mixes(const Arguments& args, JobContext& job) : m_args(args), m_job(job), m_cache(0) {}
+  Mixes(const Arguments& args, JobContext& job)
+      : m_args(args), m_job(job), m_cache(uint64_t{10} << 30) {}
 
   Result<void> run() {
     TRY(const auto path, resolveModelArgument(m_args.model));
@@ -49,10 +51,13 @@ class Mixes {
     m_tokenizer.emplace(std::move(tokenizer));
     TRY(auto store, ExperimentStore::open(m_args.store));
     m_store.emplace(std::move(store));
+    TRY(openText());
+    std::printf("| set | bits | arm | bytes | KLD ± | ÷ blind [95 %%] | predicted |\n");
+    std::printf("|---|---|---|---|---|---|---|\n");
     for (const std::string& set : m_args.sets) {
       TRY(addSet(set.substr(0, set.find('=')), set.substr(set.find('=') + 1)));
     }
-    return print();
+    return {};
   }
 
  private:
@@ -63,7 +68,10 @@ class Mixes {
     TRY(request.text, readText(path));
     request.textName = path.filename().string();
     request.probe = metric.probe;
-    if (m_args.sequences > 0) request.probe.sequences = m_args.sequences;
+    if (m_args.sequences > 0 && metric.measured) request.probe.sequences = m_args.sequences;
+    if (m_args.tokens > 0 && metric.measured) request.probe.tokens = m_args.tokens;
+    request.resume = true;
+    request.trials = 0;
     return scan(*m_reference, &*m_tokenizer, request, *m_store, {}, m_job);
   }
 
@@ -96,6 +104,7 @@ class Mixes {
     for (const char* name : {"token_embd.weight", "output.weight"}) {
       if (m_model->find(name) != nullptr) request.pins[name] = m_args.pin;
     }
+    TRY(printUniform(set, request));
     std::map<std::string, Sensitivity> scans;
     for (const Metric* metric : metrics()) {
       const bool listed = std::count(m_args.metrics.begin(), m_args.metrics.end(), metric->name);
@@ -111,22 +120,39 @@ class Mixes {
                     bits, static_cast<unsigned long long>(range.floor));
         continue;
       }
-      TRY(addArms(set, bits, request, scans));
+      TRY(const auto arms, armsOf(set, bits, request, scans));
+      TRY(print(arms, m_args.draws));
     }
     return {};
   }
 
-  Result<void> addArms(const std::string& set, double bits, AllocationRequest request,
-                       const std::map<std::string, Sensitivity>& scans) {
+  Result<void> printUniform(const std::string& set, const AllocationRequest& request) {
+    std::vector<Arm> arms;
+    for (const Codec* codec : request.codecs) {
+      Recipe recipe = uniformRecipe(*codec);
+      for (const auto& [tensor, pin] : request.pins) {
+        recipe.rules.push_back({.pattern = tensor, .codec = pin});
+      }
+      TRY(const Plan plan, resolve(recipe, *m_model));
+      arms.push_back({set, plan.bitsPerWeight, strCat("uniform ", codec->title), plan});
+    }
+    return print(arms, 0);
+  }
+
+  // The blind draws first.
+  Result<std::vector<Arm>> armsOf(const std::string& set, double bits,
+                                  const AllocationRequest& request,
+                                  const std::map<std::string, Sensitivity>& scans) {
+    std::vector<Arm> arms;
     const std::string hull = scans.count(m_args.measured) ? m_args.measured : scans.begin()->first;
     for (uint32_t draw = 1; draw <= m_args.draws; ++draw) {
       TRY(const Recipe recipe,
           blindMix(*m_model, m_reference->graph(), scans.at(hull), request, draw, m_job));
       TRY(const Plan plan, resolve(recipe, *m_model));
-      m_arms.push_back({set, bits, "blind mix", plan});
+      arms.push_back({set, bits, "blind mix", plan});
     }
     for (const auto& [metric, cells] : scans) {
-      TRY(addSolved(set, bits, request, metric, cells, "knapsack"));
+      TRY(arms.emplace_back(), solved(set, bits, request, metric, cells, "knapsack"));
     }
     for (const Allocator* allocator : allocators()) {
       const std::string name(allocator->name);
@@ -134,16 +160,16 @@ class Mixes {
       if (name == "knapsack" || (!m_args.allocators.empty() && !listed)) continue;
       for (const std::string& metric : {m_args.measured, std::string("fisher_sketch")}) {
         if (scans.count(metric)) {
-          TRY(addSolved(set, bits, request, metric, scans.at(metric), name));
+          TRY(arms.emplace_back(), solved(set, bits, request, metric, scans.at(metric), name));
         }
       }
     }
-    return {};
+    return arms;
   }
 
-  Result<void> addSolved(const std::string& set, double bits, AllocationRequest request,
-                         const std::string& metric, const Sensitivity& cells,
-                         const std::string& allocator) {
+  Result<Arm> solved(const std::string& set, double bits, AllocationRequest request,
+                     const std::string& metric, const Sensitivity& cells,
+                     const std::string& allocator) {
     std::fprintf(stderr, "%s %.2f %s x %s\n", set.c_str(), bits, metric.c_str(), allocator.c_str());
     request.allocator = allocator;
     if (!m_probe) {
@@ -160,51 +186,48 @@ class Mixes {
       return result.kld.mean;
     };
     TRY(const Solution solution, solve(*m_model, m_reference->graph(), cells, request, m_job));
-    m_arms.push_back(
-        {set, bits, metric + " × " + allocator, solution.plan, solution.predicted.value});
-    return {};
+    return Arm{set, bits, metric + " × " + allocator, solution.plan, solution.predicted.value};
   }
 
-  Result<void> print() {
+  // Held-out windows, scored in their second half.
+  Result<void> openText() {
     TRY(const auto path,
         m_args.text.empty() ? builtinEvaluationText() : Result<std::filesystem::path>(m_args.text));
     TRY(const std::string text, readText(path));
-    const EvaluateOptions options{.contextLength = m_args.context, .maxChunks = m_args.windows};
-    TRY(const Windows windows, makeWindows(*m_tokenizer, text, options, path.string()));
-    std::vector<Evaluation> evaluations;
-    for (const Arm& arm : m_arms) {
-      std::fprintf(stderr, "evaluate %s %.2f %s\n", arm.set.c_str(), arm.bits, arm.name.c_str());
-      Variant variant = m_reference->copy();
-      variant.setPlan(arm.plan);
-      TRY(Evaluation evaluation, evaluate(variant, &*m_reference, windows, m_job));
-      evaluations.push_back(std::move(evaluation));
-    }
-    std::printf("| set | bits | arm | bytes | KLD ± | ÷ blind [95 %%] | predicted |\n");
-    std::printf("|---|---|---|---|---|---|---|\n");
-    for (size_t i = 0; i < m_arms.size(); ++i) {
-      const std::vector<double> blind = blindOf(m_arms[i], evaluations);
-      const Ratio ratio = pairedRatio(evaluations[i].windowKld, blind);
-      std::printf("| %s | %.2f | %s | %llu | %.4f ± %.4f | %.3f [%.3f, %.3f] | %.4f |\n",
-                  m_arms[i].set.c_str(), m_arms[i].bits, m_arms[i].name.c_str(),
-                  static_cast<unsigned long long>(m_arms[i].plan.fileBytes),
-                  evaluations[i].kld.mean, evaluations[i].kld.error, ratio.value, ratio.low,
-                  ratio.high, m_arms[i].predicted);
-    }
+    const ProbeOptions options{m_args.windows, m_args.context, m_args.context / 2};
+    TRY(auto tokens, probeTokens(*m_tokenizer, text, options));
+    TRY(m_heldOut, LiveLoop::create(*m_reference, std::move(tokens), options, m_job));
     return {};
   }
 
-  // Mean of the draws, window by window.
-  std::vector<double> blindOf(const Arm& arm, const std::vector<Evaluation>& evaluations) const {
-    std::vector<double> mean;
-    for (size_t i = 0; i < m_arms.size(); ++i) {
-      const Arm& other = m_arms[i];
-      if (other.name != "blind mix" || other.set != arm.set || other.bits != arm.bits) continue;
-      mean.resize(evaluations[i].windowKld.size());
-      for (size_t w = 0; w < mean.size(); ++w) {
-        mean[w] += evaluations[i].windowKld[w] / m_args.draws;
+  // Measures all arms of one budget, of which the first `draws` are blind, and prints their rows.
+  Result<void> print(const std::vector<Arm>& arms, size_t draws) {
+    std::vector<ProbeResult> results;
+    for (const Arm& arm : arms) {
+      Variant variant = m_reference->copy();
+      variant.setPlan(arm.plan);
+      TRY(results.emplace_back(), m_heldOut->measure(variant, m_job));
+    }
+    std::vector<double> blind(m_args.windows);
+    for (size_t i = 0; i < draws; ++i) {
+      for (size_t w = 0; w < blind.size(); ++w) {
+        blind[w] += results[i].sequenceKld[w] / double(draws);
       }
     }
-    return mean;
+    for (size_t i = 0; i < arms.size(); ++i) {
+      std::printf("| %s | %.2f | %s | %llu | %.4f ± %.4f |", arms[i].set.c_str(), arms[i].bits,
+                  arms[i].name.c_str(), static_cast<unsigned long long>(arms[i].plan.fileBytes),
+                  results[i].kld.mean, results[i].kld.error);
+      if (draws > 0) {
+        const Ratio ratio = pairedRatio(results[i].sequenceKld, blind);
+        std::printf(" %.3f [%.3f, %.3f] |", ratio.value, ratio.low, ratio.high);
+      } else {
+        std::printf(" |");
+      }
+      std::printf(std::isfinite(arms[i].predicted) ? " %.4f |\n" : " |\n", arms[i].predicted);
+    }
+    std::fflush(stdout);
+    return {};
   }
 
   const Arguments& m_args;
@@ -214,8 +237,8 @@ class Mixes {
   std::optional<Variant> m_reference;
   std::optional<Tokenizer> m_tokenizer;
   std::optional<ExperimentStore> m_store;
-  std::unique_ptr<LiveLoop> m_probe;
-  std::vector<Arm> m_arms;
+  std::unique_ptr<LiveLoop> m_probe;  // of the calibration text, for allocators that measure
+  std::unique_ptr<LiveLoop> m_heldOut;
 };
 
 }  // namespace
@@ -234,7 +257,9 @@ int main(int argc, char** argv) {
   app.add_option("--pin", args.pin, "Codec of embedding and head in every arm");
   app.add_option("--windows", args.windows, "Windows of the held-out text");
   app.add_option("--ctx", args.context, "Tokens of a window");
-  app.add_option("--chunks", args.sequences, "Sequences of a scan (default: as metrics like)");
+  app.add_option("--chunks", args.sequences,
+                 "Sequences of a measured scan (default: as metrics like)");
+  app.add_option("--tokens", args.tokens, "Tokens of such a sequence");
   app.add_option("--draws", args.draws, "Blind mixes");
   CLI11_PARSE(app, argc, argv);
   bitloom::Workers workers;
