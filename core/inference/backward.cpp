@@ -17,8 +17,8 @@
 namespace bitloom {
 namespace {
 
-constexpr size_t kSlabBytes = size_t{256} << 20;   // of logits that are alive at once
-constexpr size_t kTurnedBytes = size_t{64} << 20;  // of a weight's transpose
+constexpr size_t kSlabBytes = size_t{256} << 20;  // of logits that are alive at once
+constexpr size_t kRunBytes = size_t{16} << 20;    // of a weight's rows
 constexpr size_t kFloatsAtOnce = 1u << 14;
 
 using Kept = std::shared_ptr<const Matrix>;
@@ -183,34 +183,23 @@ Result<Matrix> Backward::State::norm(const Op& op, const Matrix& input, const Ma
   return in;
 }
 
-// dx = dy·W: the product of forward with Wᵀ, a bounded run of W's rows at a time.
+// dx = dy·W, a bounded run of W's rows at a time.
 Result<Matrix> Backward::State::linear(const Op& op, const Matrix& gradient, Walk& walk) {
-  const Tensor& tensor = variant.model().tensors()[size_t(op.weight)];
-  const size_t width = tensor.rowLength();
-  const size_t most = std::max<size_t>(1, kTurnedBytes / sizeof(float) / width);
+  const size_t width = variant.model().tensors()[size_t(op.weight)].rowLength();
+  const size_t most = std::max<size_t>(1, kRunBytes / sizeof(float) / width);
   Matrix sum(gradient.rows, width);
-  std::vector<float> turned;
   const Products products =
       variant.precision() == Precision::Exact ? Products::Exact : Products::OnePart;
   const auto visit = [&](uint64_t first, uint64_t rows, const float* weights) -> Result<void> {
+    if (rows == gradient.cols && rows <= most) {
+      return addTurned(gradient, weights, products, sum, walk.job);
+    }
     for (uint64_t done = 0; done < rows; done += most) {
-      const size_t count = std::min<size_t>(most, rows - done);
-      turned.resize(width * count);
-      forRows((width + 15) / 16, 16 * count, walk.job, [&](size_t strip) {
-        const size_t column = strip * 16;
-        transpose(weights + done * width + column, width, count,
-                  std::min<size_t>(16, width - column), turned.data() + column * count, count);
-      });
-      Matrix part(gradient.rows, count);
+      Matrix part(gradient.rows, std::min<size_t>(most, rows - done));
       for (size_t row = 0; row < part.rows; ++row) {
-        std::copy_n(gradient.row(row) + first + done, count, part.row(row));
+        std::copy_n(gradient.row(row) + first + done, part.cols, part.row(row));
       }
-      LinearInput forms;
-      Matrix product(gradient.rows, width);
-      TRY(multiply(part, forms, {turned.data(), 0, width}, products, product, walk.job));
-      forRows(sum.rows, width, walk.job, [&](size_t row) {
-        cpuKernels().add(sum.row(row), sum.row(row), product.row(row), width);
-      });
+      TRY(addTurned(part, weights + done * width, products, sum, walk.job));
     }
     return {};
   };

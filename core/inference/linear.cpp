@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/inference/transposed.h"
 #include "kernels/cpu/kernels.h"
 
 namespace bitloom {
@@ -165,6 +166,60 @@ Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile&
     tiles->multiply(product);
     const float* bias = tile.bias == nullptr ? nullptr : tile.bias + tile.firstRow + column;
     addBias(bias, product.c, product.cStride, product.rows, product.n);
+  });
+}
+
+namespace {
+
+Result<void> addTurnedExactly(const Matrix& input, const float* weights, Matrix& output,
+                              JobContext& job) {
+  constexpr size_t kStrip = 16;
+  std::vector<float> turned(output.cols * input.cols);
+  job.parallelFor((output.cols + kStrip - 1) / kStrip, 1, [&](size_t begin, size_t end) {
+    const size_t column = begin * kStrip;
+    transpose(weights + column, output.cols, input.cols,
+              std::min(output.cols, end * kStrip) - column, turned.data() + column * input.cols,
+              input.cols);
+  });
+  Matrix product(output.rows, output.cols);
+  TRY(multiplyExactly(input, {turned.data(), 0, output.cols}, product, job));
+  job.parallelFor(output.rows, 1, [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; ++row) {
+      cpuKernels().add(output.row(row), output.row(row), product.row(row), output.cols);
+    }
+  });
+  return {};
+}
+
+}  // namespace
+
+Result<void> addTurned(const Matrix& input, const float* weights, Products products, Matrix& output,
+                       JobContext& job) {
+  const TileKernels* tiles = cpuKernels().tiles;
+  if (products == Products::Exact || tiles == nullptr) {
+    return addTurnedExactly(input, weights, output, job);
+  }
+  const size_t parts = products == Products::OnePart ? 1 : 2;
+  LinearInput forms;
+  const uint8_t* strips = forms.strips(input, false, parts, job);
+  const size_t columns = tiles->columns;
+  const size_t scratchBytes = tiles->inputBytes(columns, input.cols, parts);
+  const size_t tasks = (output.cols + columns - 1) / columns;
+  return runTasks(tasks, input.rows * input.cols * columns, job, [&](size_t task) {
+    const size_t column = task * columns;
+    tiles->multiply({.strips = strips,
+                     .rows = input.rows,
+                     .b = weights + column,
+                     .bStride = output.cols,
+                     .c = output.values.data() + column,
+                     .cStride = output.cols,
+                     .n = std::min(columns, output.cols - column),
+                     .k = input.cols,
+                     .parts = parts,
+                     .scratch = threadScratch(scratchBytes),
+                     .base = output.values.data() + column,
+                     .baseStride = output.cols,
+                     .turned = true});
   });
 }
 

@@ -54,6 +54,10 @@ enum class Products { Exact, OnePart, TwoParts };
 Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile& tile,
                       Products products, Matrix& output, JobContext& job);
 
+// Adds input · weights, input.cols × output.cols, to the output: the way back through a linear op.
+Result<void> addTurned(const Matrix& input, const float* weights, Products products, Matrix& output,
+                       JobContext& job);
+
 // A whole output from weights that stay encoded.
 struct PackedProduct {
   std::shared_ptr<const PackedWeights> weights;

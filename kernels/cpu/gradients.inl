@@ -84,3 +84,67 @@ void softmaxGradient(float* gradient, const float* probabilities, size_t count) 
   mapRows(gradient, gradient, probabilities, count,
           [mean](Floats dp, Floats p) { return p * (dp - mean); });
 }
+
+// The first `count` lanes of a vector; all when there are as many.
+inline Floats loadLanes(const float* from, size_t count, bool whole) {
+  return whole ? load(from) : loadPart(from, count);
+}
+
+// Rows [row, row + kRows) and columns [column, column + kPanel) of the gradient stay in registers
+// while the tokens pass, and then meet the changes.
+template <size_t kRows>
+inline void gradientTile(const GradientProducts& task, size_t row, size_t column) {
+  Floats sums[kRows][kVectors] = {};
+  size_t lanes[kVectors];
+  for (size_t v = 0; v < kVectors; ++v) {
+    const size_t first = column + v * kLanes;
+    const size_t rest = task.columns > first ? task.columns - first : 0;
+    lanes[v] = rest < kLanes ? rest : kLanes;
+  }
+  const bool whole = lanes[kVectors - 1] == kLanes;
+  const float* in = task.in + column;
+  const float* out = task.out + row;
+  for (size_t t = 0; t < task.tokens; ++t, in += task.inStride, out += task.outStride) {
+    Floats x[kVectors];
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) x[v] = loadLanes(in + v * kLanes, lanes[v], whole);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kRows; ++i) {
+#pragma GCC unroll 8
+      for (size_t v = 0; v < kVectors; ++v) sums[i][v] += x[v] * out[i];
+    }
+  }
+  for (size_t c = 0; c < task.count; ++c) {
+    const float* change = task.changes + (c * task.rows + row) * task.columns + column;
+    Floats product = {};
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kRows; ++i, change += task.columns) {
+#pragma GCC unroll 8
+      for (size_t v = 0; v < kVectors; ++v) {
+        product += sums[i][v] * loadLanes(change + v * kLanes, lanes[v], whole);
+      }
+    }
+    task.products[c] += double(sumLanes(product));
+  }
+}
+
+template <size_t kRows>
+inline void gradientRest(const GradientProducts& task, size_t row, size_t column, size_t rows) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) {
+      gradientTile<kRows>(task, row, column);
+    } else {
+      gradientRest<kRows - 1>(task, row, column, rows);
+    }
+  }
+}
+
+void gradientProducts(const GradientProducts& task) {
+  for (size_t column = 0; column < task.columns; column += kPanel) {
+    size_t row = 0;
+    for (; row + kTileRows <= task.rows; row += kTileRows) {
+      gradientTile<kTileRows>(task, row, column);
+    }
+    gradientRest<kTileRows - 1>(task, row, column, task.rows - row);
+  }
+}

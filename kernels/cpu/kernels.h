@@ -112,6 +112,21 @@ struct GateGradient {
   size_t count;
 };
 
+// Inner products of changes of a weight with its gradient, which is not formed as a whole:
+// products[i] += Σ change_i ⊙ Σ_t out[t]ᵀ·in[t].
+struct GradientProducts {
+  const float* in;  // tokens × columns
+  size_t inStride;
+  const float* out;  // tokens × rows
+  size_t outStride;
+  size_t tokens;
+  size_t rows;
+  size_t columns;
+  const float* changes;  // count × rows × columns
+  size_t count;
+  double* products;
+};
+
 // Left side of products on tiles, in the tiles' own form: strips of `TileKernels::rows` rows. With
 // one part a value is rounded to bfloat16 (relative error 2⁻⁹), with two to their sum (2⁻¹⁷).
 struct TileInput {
@@ -123,7 +138,7 @@ struct TileInput {
   size_t parts;  // 1 or 2
 };
 
-// c[rows × n] = base + a · b[n × k]ᵀ.
+// c[rows × n] = base + a · b[n × k]ᵀ; with `turned` b is k × n.
 struct TileProduct {
   const uint8_t* strips;
   size_t rows;
@@ -134,9 +149,10 @@ struct TileProduct {
   size_t n;
   size_t k;
   size_t parts;
-  uint8_t* scratch;  // inputBytes(columns, k, parts)
-  const float* base = nullptr;  // or none; not c
+  uint8_t* scratch;             // inputBytes(columns, k, parts)
+  const float* base = nullptr;  // or none; may be c
   size_t baseStride = 0;
+  bool turned = false;
 };
 
 // Keys and values that one head of a sequence reads, and their tiles.
@@ -215,6 +231,7 @@ struct CpuKernels {
   // In place: from the gradient of a softmax's result to that of its argument.
   void (*softmaxGradient)(float* gradient, const float* probabilities, size_t count);
   double (*dot)(const float* left, const float* right, size_t count);  // f32 sums in lanes
+  void (*gradientProducts)(const GradientProducts& task);
 
   // The largest value; NaN are passed over. Count is not 0.
   float (*largest)(const float* row, size_t count);

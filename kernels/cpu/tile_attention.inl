@@ -27,31 +27,14 @@ inline void packKeys(const TileContext& task) {
   }
 }
 
-// Values contract over positions: row r of a right tile is positions 2r and 2r + 1 side by side.
 template <size_t kParts>
 inline void packValues(const TileContext& task) {
-  const __m512i interleave = pairInterleave();
+  const size_t pairBytes = tileInputBytes(kPairColumns, task.positions, kParts);
   uint8_t* to = task.valueTiles;
-  for (size_t column = 0; column < task.valueWidth; column += kPairColumns) {
-    for (size_t step = 0; step < tileSteps(task.positions); ++step) {
-      for (size_t tile = 0; tile < 2; ++tile, to += kParts * kTileBytes) {
-        const size_t first = column + tile * kTile;
-        const size_t count = first < task.valueWidth ? task.valueWidth - first : 0;
-        for (size_t r = 0; r < kTile; ++r) {
-          const size_t position = step * kTileStep + 2 * r;
-          const float* from = task.values + position * task.valueStride + first;
-          const __m512 even = loadSome(from, position < task.positions ? count : 0);
-          const __m512 odd =
-              loadSome(from + task.valueStride, position + 1 < task.positions ? count : 0);
-          const Parts parts = split<kParts>(even, odd);
-          _mm512_storeu_si512(to + r * 64, _mm512_permutexvar_epi16(interleave, parts.high));
-          if (kParts == 2) {
-            _mm512_storeu_si512(to + kTileBytes + r * 64,
-                                _mm512_permutexvar_epi16(interleave, parts.low));
-          }
-        }
-      }
-    }
+  for (size_t column = 0; column < task.valueWidth; column += kPairColumns, to += pairBytes) {
+    const size_t rest = task.valueWidth - column;
+    packTurned<kParts>(task.values + column, task.valueStride,
+                       rest < kPairColumns ? rest : kPairColumns, task.positions, to);
   }
 }
 

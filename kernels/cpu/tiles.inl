@@ -233,6 +233,30 @@ inline void storeTiles(float* c, size_t stride, size_t rows, size_t columns) {
   }
 }
 
+// The same of k rows × `columns` (values, or weights turned): row r of a right tile is rows 2r and
+// 2r + 1 side by side.
+template <size_t kParts>
+inline void packTurned(const float* b, size_t stride, size_t columns, size_t k, uint8_t* to) {
+  const __m512i interleave = pairInterleave();
+  for (size_t step = 0; step < tileSteps(k); ++step) {
+    for (size_t tile = 0; tile < 2; ++tile, to += kParts * kTileBytes) {
+      const size_t count = tile * kTile < columns ? columns - tile * kTile : 0;
+      for (size_t r = 0; r < kTile; ++r) {
+        const size_t row = step * kTileStep + 2 * r;
+        const float* from = b + row * stride + tile * kTile;
+        const __m512 even = loadSome(from, row < k ? count : 0);
+        const __m512 odd = loadSome(from + stride, row + 1 < k ? count : 0);
+        const Parts parts = split<kParts>(even, odd);
+        _mm512_storeu_si512(to + r * 64, _mm512_permutexvar_epi16(interleave, parts.high));
+        if constexpr (kParts == 2) {
+          _mm512_storeu_si512(to + kTileBytes + r * 64,
+                              _mm512_permutexvar_epi16(interleave, parts.low));
+        }
+      }
+    }
+  }
+}
+
 // Pieces of a product between which sums wait in memory: so much of a pair of right tiles stays in
 // the nearest cache while the rows pass by it.
 constexpr size_t kPieceBytes = 24 << 10;
@@ -328,7 +352,11 @@ inline void tileProduct(const TileProduct& task) {
   }
   for (size_t j = 0; j < task.n; j += kPairColumns) {
     const size_t columns = task.n - j < kPairColumns ? task.n - j : kPairColumns;
-    packPair<kParts>(task.b + j * task.bStride, task.bStride, columns, task.k, task.scratch);
+    if (task.turned) {
+      packTurned<kParts>(task.b + j, task.bStride, columns, task.k, task.scratch);
+    } else {
+      packPair<kParts>(task.b + j * task.bStride, task.bStride, columns, task.k, task.scratch);
+    }
     multiplyPair<kParts>(task, task.scratch, j, columns);
   }
 }

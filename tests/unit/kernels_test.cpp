@@ -72,6 +72,39 @@ TEST_P(Kernels, ProductAgreesWithDoubleLoopAtEverySizeOfEdge) {
   }
 }
 
+TEST_P(Kernels, GradientProductsAgreeWithDoubleLoops) {
+  for (const size_t rows : {1u, 3u, 7u, 8u, 9u, 32u}) {
+    for (const size_t columns : {1u, 15u, 47u, 48u, 49u, 64u, 130u}) {
+      for (const size_t tokens : {1u, 2u, 31u}) {
+        constexpr size_t kCount = 3;
+        const size_t inStride = columns + 3, outStride = rows + 5;
+        const auto in = randomFloats(tokens * inStride, 1);
+        const auto out = randomFloats(tokens * outStride, 2);
+        const auto changes = randomFloats(kCount * rows * columns, 3);
+        double products[kCount] = {1, 2, 3};
+        table().gradientProducts({in.data(), inStride, out.data(), outStride, tokens, rows, columns,
+                                  changes.data(), kCount, products});
+        for (size_t c = 0; c < kCount; ++c) {
+          double sum = double(c) + 1;
+          double size = sum;
+          for (size_t r = 0; r < rows; ++r) {
+            for (size_t i = 0; i < columns; ++i) {
+              const double change = double(changes[(c * rows + r) * columns + i]);
+              for (size_t t = 0; t < tokens; ++t) {
+                const double term =
+                    change * double(out[t * outStride + r]) * double(in[t * inStride + i]);
+                sum += term;
+                size += std::fabs(term);
+              }
+            }
+          }
+          ASSERT_NEAR(products[c], sum, 1e-6 * size) << rows << " × " << columns << ", " << tokens;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Kernels, ProductOfNoRowsOrColumnsWritesNothing) {
   const auto a = randomFloats(8, 1);
   float untouched = 7;

@@ -11,7 +11,8 @@
 namespace bitloom {
 namespace {
 
-constexpr size_t kTileRows = 32;  // of a weight: changes of all codecs stay in the second cache
+constexpr size_t kTileRows = 32;                  // of a weight
+constexpr size_t kChangeBytes = size_t{1} << 20;  // of all codecs: they stay in the second cache
 constexpr size_t kStrip = 16;
 
 // Rows of factors that belong to one sequence.
@@ -55,13 +56,13 @@ std::vector<float> changesOf(const std::vector<Encoded>& encoded, const float* w
   return changes;
 }
 
-// Adds parts[part][candidate][run] in the order of parts.
+// Adds parts[part][run][candidate] in the order of parts.
 void addParts(const std::vector<std::vector<double>>& parts, const std::vector<Run>& runs,
               std::vector<std::vector<double>>& samples) {
   for (const std::vector<double>& part : parts) {
     for (size_t i = 0; i < samples.size(); ++i) {
       for (size_t r = 0; r < runs.size(); ++r) {
-        samples[i][runs[r].sequence] += part[i * runs.size() + r];
+        samples[i][runs[r].sequence] += part[r * samples.size() + i];
       }
     }
   }
@@ -88,25 +89,31 @@ void addLinear(const WeightFactors& factors, const float* weights,
   const Matrix& in = *factors.input;
   const Matrix& out = factors.outputGradient;
   const std::vector<Run> runs = runsOf(factors.sequences);
-  const std::vector<float> inputs = transposed(in, job);
-  const std::vector<float> outputs = transposed(out, job);
+  // Of a tile of rows each; as many tiles go together as keep their changes in the cache, and a
+  // run's inputs are fetched once for them.
   std::vector<std::vector<double>> parts((out.cols + kTileRows - 1) / kTileRows);
-  job.parallelFor(parts.size(), 1, [&](size_t begin, size_t) {
-    const size_t row = begin * kTileRows;
-    const size_t rows = std::min(kTileRows, out.cols - row);
-    const std::vector<float> changes = changesOf(encoded, weights, in.cols, row, rows);
-    std::vector<float> gradient(rows * in.cols);
-    std::vector<double>& part = parts[begin];
-    part.resize(encoded.size() * runs.size());
+  const size_t tileBytes = encoded.size() * kTileRows * in.cols * sizeof(float);
+  const size_t together = std::clamp<size_t>(kChangeBytes / tileBytes, 1, 8);
+  job.parallelFor(parts.size(), together, [&](size_t begin, size_t end) {
+    std::vector<std::vector<float>> changes;
+    for (size_t part = begin; part < end; ++part) {
+      const size_t rows = std::min(kTileRows, out.cols - part * kTileRows);
+      changes.push_back(changesOf(encoded, weights, in.cols, part * kTileRows, rows));
+      parts[part].resize(runs.size() * encoded.size());
+    }
     for (size_t r = 0; r < runs.size(); ++r) {
-      multiplyOut(inputs, outputs, in, out, runs[r], row, rows, gradient);
-      for (size_t i = 0; i < encoded.size(); ++i) {
-        const float* change = changes.data() + i * rows * in.cols;
-        double sum = 0;
-        for (size_t k = 0; k < rows; ++k) {
-          sum += cpuKernels().dot(gradient.data() + k * in.cols, change + k * in.cols, in.cols);
-        }
-        part[i * runs.size() + r] = sum;
+      for (size_t part = begin; part < end; ++part) {
+        const size_t row = part * kTileRows;
+        cpuKernels().gradientProducts({.in = in.row(runs[r].first),
+                                       .inStride = in.cols,
+                                       .out = out.row(runs[r].first) + row,
+                                       .outStride = out.cols,
+                                       .tokens = runs[r].count,
+                                       .rows = std::min(kTileRows, out.cols - row),
+                                       .columns = in.cols,
+                                       .changes = changes[part - begin].data(),
+                                       .count = encoded.size(),
+                                       .products = &parts[part][r * encoded.size()]});
       }
     }
   });
