@@ -112,6 +112,38 @@ Ratio pairedRatio(std::span<const double> numerator, std::span<const double> den
   return ratio;
 }
 
+namespace {
+
+std::vector<double> ranks(std::span<const double> values) {
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
+  std::vector<double> result(values.size());
+  for (size_t first = 0; first < order.size();) {
+    size_t end = first + 1;
+    while (end < order.size() && values[order[end]] == values[order[first]]) ++end;
+    for (size_t i = first; i < end; ++i) result[order[i]] = double(first + end - 1) / 2;
+    first = end;
+  }
+  return result;
+}
+
+}  // namespace
+
+double rankCorrelation(std::span<const double> left, std::span<const double> right) {
+  CHECK(left.size() == right.size());
+  const std::vector<double> x = ranks(left);
+  const std::vector<double> y = ranks(right);
+  const double mean = (double(x.size()) - 1) / 2;
+  double xx = 0, yy = 0, xy = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    xx += (x[i] - mean) * (x[i] - mean);
+    yy += (y[i] - mean) * (y[i] - mean);
+    xy += (x[i] - mean) * (y[i] - mean);
+  }
+  return xy / std::sqrt(xx * yy);  // 0 ÷ 0 where there is nothing to correlate
+}
+
 double percentile(std::vector<double>& values, double fraction) {
   if (values.empty()) return kNan;
   const double position = std::clamp(fraction, 0.0, 1.0) * double(values.size() - 1);

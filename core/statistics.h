@@ -37,6 +37,10 @@ struct Ratio {
 };
 Ratio pairedRatio(std::span<const double> numerator, std::span<const double> denominator);
 
+// Spearman's rank correlation of paired values, equal values sharing their mean rank; −1 … 1, NaN
+// for fewer than two pairs or when one side is constant.
+double rankCorrelation(std::span<const double> left, std::span<const double> right);
+
 // Linear interpolation between order statistics; `fraction` in [0, 1]. Reorders its argument.
 double percentile(std::vector<double>& values, double fraction);
 

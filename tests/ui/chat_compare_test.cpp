@@ -169,5 +169,40 @@ TEST_F(ChatCompareTest, ANewPromptIsNotMarkedWithTheComparisonBefore) {
   EXPECT_EQ(footer(right), "");
 }
 
+TEST_F(ChatCompareTest, AClickedTokenNamesTheTensorsThatBrokeItAndRestoresThemInThePlan) {
+  openTiny();
+  const size_t broken =
+      studio.document->model().indexOf(*studio.document->model().find("blk.1.ffn_down.weight"));
+  const size_t slight =
+      studio.document->model().indexOf(*studio.document->model().find("blk.0.attn_q.weight"));
+  Recipe recipe = studio.document->withCodec({broken}, "tq2_1b8", "test");
+  ASSERT_TRUE(studio.document->setRecipe(recipe, "break one"));
+  ASSERT_TRUE(
+      studio.document->setRecipe(studio.document->withCodec({slight}, "q8_0", "test"), "one more"));
+  right->choose(ChatColumn::Source::Plan);
+  type("maxTokensSpinBox", "12");
+  ASSERT_TRUE(ask("the hen"));
+
+  auto* panel = find<QFrame>("culpritPanel");
+  QWidget* answer = right->transcript().viewport();
+  for (int y = 4; y < answer->height() && !panel->isVisible(); y += 6) {
+    for (int x = 4; x < answer->width() && !panel->isVisible(); x += 6) {
+      QTest::mouseClick(answer, Qt::LeftButton, {}, {x, y});
+    }
+  }
+  ASSERT_TRUE(panel->isVisible());
+  ASSERT_TRUE(studio.waitForIdle());
+  const auto names = panel->findChildren<QLabel*>("culpritName");
+  ASSERT_FALSE(names.empty()) << panel->findChild<QLabel*>("culpritNote")->text().toStdString();
+  EXPECT_EQ(names[0]->text().toStdString(), "blk.1.ffn_down.weight");
+  QTest::mouseClick(panel->findChildren<QPushButton*>("restoreCulpritButton")[0], Qt::LeftButton);
+  EXPECT_EQ(studio.document->plan().tensors[broken].effective, nullptr);
+  EXPECT_NE(studio.document->plan().tensors[slight].effective, nullptr);
+  studio.document->undoStack()->undo();
+  EXPECT_NE(studio.document->plan().tensors[broken].effective, nullptr);
+  click("closeCulpritsButton");
+  EXPECT_FALSE(panel->isVisible());
+}
+
 }  // namespace
 }  // namespace bitloom

@@ -112,6 +112,18 @@ TEST(Statistics, PercentileInterpolatesBetweenOrderStatistics) {
   EXPECT_TRUE(std::isnan(percentile(none, 0.5)));
 }
 
+TEST(Statistics, RankCorrelationIsThatOfRanksWithTiesShared) {
+  const std::vector<double> x = {1, 2, 3, 4};
+  EXPECT_DOUBLE_EQ(rankCorrelation(x, std::vector<double>{10, 200, 201, 1e9}), 1);
+  EXPECT_DOUBLE_EQ(rankCorrelation(x, std::vector<double>{4, 3, 2, -1e9}), -1);
+  // Ranks 0, 2, 1, 3: 1 − 6·2/(4·15).
+  EXPECT_DOUBLE_EQ(rankCorrelation(x, std::vector<double>{1, 3, 2, 4}), 0.8);
+  // Ranks 0, 1.5, 1.5, 3: covariance 4.5, variances 5 and 4.5.
+  EXPECT_NEAR(rankCorrelation(x, std::vector<double>{1, 2, 2, 4}), 4.5 / std::sqrt(5 * 4.5), 1e-12);
+  EXPECT_TRUE(std::isnan(rankCorrelation(x, std::vector<double>{7, 7, 7, 7})));
+  EXPECT_TRUE(std::isnan(rankCorrelation({}, {})));
+}
+
 TEST(Statistics, DivergenceEqualsTheHandComputedOne) {
   // p = (1/2, 1/2), q = (1/4, 3/4): ½·ln 2 + ½·ln(2/3).
   const std::vector<float> p = {0, 0};

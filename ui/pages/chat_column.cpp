@@ -147,6 +147,9 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
   m_footer->setContentsMargins(kMargin, 10, kMargin, 12);
   layout->addWidget(m_footer);
 
+  connect(m_transcript, &TranscriptView::tokenAsked, this, [this](size_t message, size_t token) {
+    if (message + 1 == m_transcript->messages().size()) emit tokenAsked(token);
+  });
   m_pull.setInterval(33);
   connect(&m_pull, &QTimer::timeout, this, &ChatColumn::pull);
   connect(m_choice, &QComboBox::activated, this, [this](int index) {
@@ -414,10 +417,11 @@ void ChatColumn::mark(const std::vector<ChatToken>& compared, int divergence,
     tokens[i].kld = compared[i].kld;
     QString head = tokens[i].diverges ? tr("<b>token %1: first divergence</b>").arg(i + 1)
                                       : tr("<b>token %1</b>").arg(i + 1);
-    tokens[i].tooltip = head +
-                        topTable(compared[i].referenceTop, compared[i].top, *m_document.tokenizer(),
-                                 leftTitle, rightTitle) +
-                        tr("KL %1 nats").arg(formatKld(compared[i].kld));
+    tokens[i].tooltip =
+        head +
+        topTable(compared[i].referenceTop, compared[i].top, *m_document.tokenizer(), leftTitle,
+                 rightTitle) +
+        tr("KL %1 nats<br><i>Click: which tensor broke it</i>").arg(formatKld(compared[i].kld));
   }
   m_transcript->setMessages(std::move(messages));
 }

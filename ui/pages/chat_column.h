@@ -39,6 +39,7 @@ class ChatColumn : public QFrame {
   void clear();
   void dropLastExchange();  // the last prompt and its answer, for regenerate
   bool isBusy() const { return m_job != 0; }
+  Source source() const { return m_source; }
 
   const ChatAnswer& answer() const { return m_answer; }            // of the last prompt
   const std::vector<TokenId>& prompt() const { return m_prompt; }  // ids that were answered
@@ -58,6 +59,7 @@ class ChatColumn : public QFrame {
  signals:
   void answered();
   void failed(const QString& message);
+  void tokenAsked(size_t token);  // of the last answer as it is shown: which tensor broke it
 
  private:
   struct Stream;

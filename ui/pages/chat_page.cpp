@@ -25,6 +25,8 @@ ChatPage::ChatPage(Document& document, QWidget* parent) : QWidget(parent), m_doc
   m_error->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   m_error->hide();
 
+  m_culprits = new CulpritPanel(document, this);
+
   auto* columns = new QHBoxLayout;
   columns->setSpacing(kMargin);
   columns->addWidget(m_left, 1);
@@ -34,6 +36,7 @@ ChatPage::ChatPage(Document& document, QWidget* parent) : QWidget(parent), m_doc
   layout->setSpacing(10);
   layout->addWidget(m_error);
   layout->addLayout(columns, 1);
+  layout->addWidget(m_culprits);
   layout->addWidget(buildVote());
   layout->addWidget(buildSettings());
   layout->addWidget(buildPrompt());
@@ -45,6 +48,7 @@ ChatPage::ChatPage(Document& document, QWidget* parent) : QWidget(parent), m_doc
       if (m_prompt->text().isEmpty()) m_prompt->setText(m_lastPrompt);  // to be changed
     });
   }
+  connect(m_right, &ChatColumn::tokenAsked, this, &ChatPage::explain);
   connect(&document, &Document::modelChanged, this, &ChatPage::reload);
   connect(&document, &Document::planChanged, this, [this] {
     if (m_document.isPreviewing()) return;
@@ -78,6 +82,9 @@ QWidget* ChatPage::buildVote() {
   row->addSpacing(kMargin);
   row->addWidget(m_blind);
   row->addStretch(1);
+  m_template = new QLabel(m_voteBar);
+  m_template->setProperty("faint", true);
+  row->addWidget(m_template);
   return m_voteBar;
 }
 
@@ -107,6 +114,7 @@ QWidget* ChatPage::buildSettings() {
   m_maxTokens->setValue(120);
   m_system = new QLineEdit(bar);
   m_system->setPlaceholderText(tr("none"));
+  m_system->setMinimumWidth(160);
   add(tr("temperature"), m_temperature, QStringLiteral("temperatureSpinBox"));
   add(tr("seed"), m_seed, QStringLiteral("seedSpinBox"));
   add(tr("tokens at most"), m_maxTokens, QStringLiteral("maxTokensSpinBox"));
@@ -120,9 +128,6 @@ QWidget* ChatPage::buildSettings() {
   });
   row->addWidget(m_forced);
   row->addStretch(1);
-  m_template = new QLabel(bar);
-  m_template->setProperty("faint", true);
-  row->addWidget(m_template);
   return bar;
 }
 
@@ -234,6 +239,7 @@ bool ChatPage::isBusy() const { return m_left->isBusy() || m_right->isBusy(); }
 void ChatPage::forgetComparison() {
   if (m_compareJob != 0) m_document.jobs().cancel(m_compareJob);
   m_compareJob = 0;
+  m_culprits->forget();
 }
 
 void ChatPage::compare() {
@@ -247,6 +253,8 @@ void ChatPage::compare() {
   std::vector<TokenId> ids;
   for (const ChatToken& token : source.tokens) ids.push_back(token.id);
   const auto prompt = forced ? m_left->prompt() : m_right->prompt();
+  m_comparedPrompt = prompt;
+  m_comparedIds = ids;
   const auto model = m_document.sharedModel();
   using Tokens = std::vector<ChatToken>;
   auto id = std::make_shared<int>(0);
@@ -307,6 +315,20 @@ void ChatPage::showCompared(const std::vector<ChatToken>& compared, bool forced)
                mark < 0 ? tr("no divergence") : tr("first divergence at %1").arg(mark + 1),
                forced ? tr(" · scoring the left's text") : QString()));
   updateButtons();
+}
+
+void ChatPage::explain(size_t token) {
+  if (isBusy() || token >= m_comparedIds.size() || m_blind->isChecked()) return;
+  std::vector<TokenId> context = m_comparedPrompt;
+  context.insert(context.end(), m_comparedIds.begin(),
+                 m_comparedIds.begin() + std::ptrdiff_t(token));
+  const auto& shown = m_right->transcript().messages().back().tokens;
+  m_culprits->explain({.reference = m_left->variant(),
+                       .variant = m_right->variant(),
+                       .context = std::move(context),
+                       .token = shown[token].text,
+                       .number = token + 1,
+                       .ofPlan = m_right->source() == ChatColumn::Source::Plan});
 }
 
 void ChatPage::vote(const QString& winner) {

@@ -11,6 +11,7 @@
 #include <QWidget>
 
 #include "ui/pages/chat_column.h"
+#include "ui/widgets/culprit_panel.h"
 
 namespace bitloom {
 
@@ -34,6 +35,7 @@ class ChatPage : public QWidget {
   void compare();
   void forgetComparison();
   void showCompared(const std::vector<ChatToken>& compared, bool forced);
+  void explain(size_t token);
   void vote(const QString& winner);
   void setBlind(bool blind);
   void setSwapped(bool swapped);
@@ -44,6 +46,7 @@ class ChatPage : public QWidget {
   Document& m_document;
   ChatColumn* m_left;
   ChatColumn* m_right;
+  CulpritPanel* m_culprits;
   QLabel* m_error;
   QLabel* m_template;
   QLineEdit* m_prompt;
@@ -60,6 +63,7 @@ class ChatPage : public QWidget {
   QSpinBox* m_maxTokens;
   QString m_lastPrompt;
   int m_compareJob = 0;
+  std::vector<TokenId> m_comparedPrompt, m_comparedIds;
   bool m_swapped = false;  // blind mode put the left column, conversation and all, on the right
   bool m_askedBlind = false;
   bool m_voted = false;

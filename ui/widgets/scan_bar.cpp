@@ -15,6 +15,7 @@
 #include "ui/format.h"
 #include "ui/widgets/card.h"
 #include "ui/widgets/heat_legend.h"
+#include "ui/widgets/metric_scatter.h"
 
 namespace bitloom {
 namespace {
@@ -27,13 +28,18 @@ QString text(std::string_view view) {
   return QString::fromUtf8(view.data(), qsizetype(view.size()));
 }
 
-QVBoxLayout* labelled(const QString& title, QWidget* control) {
+// `beside`: at the end of the title's line; may be null.
+QVBoxLayout* labelled(const QString& title, QWidget* control, QWidget* beside = nullptr) {
   auto* column = new QVBoxLayout;
   column->setSpacing(2);
   auto* label = makeLabel(title, "faint");
   label->setBuddy(control);
   control->setProperty("accessibleName", title);
-  column->addWidget(label);
+  auto* head = new QHBoxLayout;
+  head->addWidget(label);
+  head->addStretch(1);
+  if (beside) head->addWidget(beside);
+  column->addLayout(head);
   column->addWidget(control);
   return column;
 }
@@ -87,11 +93,12 @@ void ScanBar::build() {
   m_scan = makeButton(tr("Scan"), "scanButton", Rank::Primary, this);
   m_stop = makeButton(tr("Stop"), "stopScanButton", Rank::Link, this);
   m_stop->setToolTip(tr("What is measured is kept; Scan goes on from there."));
+  m_compare = makeButton(tr("Compare…"), "compareMetricsButton", Rank::Link, this);
   m_legend = new HeatLegend(this);
   auto* row = new QHBoxLayout(this);
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(12);
-  row->addLayout(labelled(tr("Colour"), m_metric));
+  row->addLayout(labelled(tr("Colour"), m_metric, m_compare));
   row->addLayout(labelled(tr("at codec"), m_codec));
   row->addLayout(labelled(tr("on text"), m_text));
   row->addWidget(m_scan, 0, Qt::AlignBottom);
@@ -108,6 +115,14 @@ void ScanBar::build() {
   });
   connect(m_scan, &QPushButton::clicked, this, &ScanBar::toggleScan);
   connect(m_stop, &QPushButton::clicked, &m_document, &Document::stopScan);
+  connect(m_compare, &QPushButton::clicked, this, &ScanBar::compareMetrics);
+}
+
+void ScanBar::compareMetrics() {
+  const Metric* item = metric();
+  auto* scatter = new MetricScatter(m_document, item ? std::string(item->name) : "", window());
+  scatter->setAttribute(Qt::WA_DeleteOnClose);
+  scatter->setVisible(true);
 }
 
 const Metric* ScanBar::metric() const {
@@ -264,6 +279,9 @@ void ScanBar::toggleScan() {
 void ScanBar::showScan() {
   const bool scanning = m_document.isScanning();
   m_stop->setVisible(scanning);
+  const bool comparable = m_document.isOpen() && MetricScatter::known(m_document).size() > 1;
+  m_compare->setVisible(comparable && !scanning);
+  m_compare->setToolTip(tr("How alike two metrics rank the weights of this model."));
   if (scanning) {
     QString share;
     for (const JobList::Entry& entry : m_document.jobs().entries()) {

@@ -42,6 +42,7 @@ class ScanBar : public QWidget {
   void showTexts();
   void showScan();
   void toggleScan();
+  void compareMetrics();
   void start(const std::vector<std::string>& codecs);
   std::vector<std::string> allCodecs() const;
   size_t missing(const std::vector<std::string>& codecs) const;
@@ -54,6 +55,7 @@ class ScanBar : public QWidget {
   QComboBox* m_text = nullptr;
   QPushButton* m_scan = nullptr;
   QPushButton* m_stop = nullptr;
+  QPushButton* m_compare = nullptr;
   HeatLegend* m_legend = nullptr;
   double m_secondsPerCell = 0;  // 0: not known yet
   std::string m_paceMetric;

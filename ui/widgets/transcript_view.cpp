@@ -7,6 +7,7 @@
 #include <QFontMetricsF>
 #include <QHelpEvent>
 #include <QMenu>
+#include <QMouseEvent>
 #include <QPainter>
 #include <QScrollBar>
 #include <QToolTip>
@@ -31,6 +32,7 @@ TranscriptView::TranscriptView(QWidget* parent) : QAbstractScrollArea(parent) {
   setFrameShape(QFrame::NoFrame);
   setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
   setFocusPolicy(Qt::StrongFocus);
+  viewport()->setMouseTracking(true);
 }
 
 void TranscriptView::setMessages(std::vector<TranscriptMessage> messages) {
@@ -169,19 +171,50 @@ void TranscriptView::resizeEvent(QResizeEvent* event) {
 bool TranscriptView::viewportEvent(QEvent* event) {
   if (event->type() != QEvent::ToolTip) return QAbstractScrollArea::viewportEvent(event);
   const auto* help = static_cast<QHelpEvent*>(event);
-  const QPointF at = help->pos() + QPointF(0, verticalScrollBar()->value());
-  for (const Piece& piece : m_pieces) {
-    const QString& tip = m_messages[piece.message].tokens[piece.token].tooltip;
-    if (tip.isEmpty() || !piece.box.contains(at)) continue;
+  const Piece* piece = pieceAt(help->pos());
+  const QString tip =
+      piece == nullptr ? QString() : m_messages[piece->message].tokens[piece->token].tooltip;
+  if (tip.isEmpty()) {
+    QToolTip::hideText();
+  } else {
     QToolTip::showText(help->globalPos(), tip, viewport());
-    return true;
   }
-  QToolTip::hideText();
   return true;
+}
+
+const TranscriptView::Piece* TranscriptView::pieceAt(QPoint position) const {
+  const QPointF at = position + QPointF(0, verticalScrollBar()->value());
+  for (const Piece& piece : m_pieces) {
+    if (piece.box.contains(at)) return &piece;
+  }
+  return nullptr;
+}
+
+const TranscriptView::Piece* TranscriptView::comparedAt(QPoint position) const {
+  const Piece* piece = pieceAt(position);
+  if (piece == nullptr || m_messages[piece->message].tokens[piece->token].kld < 0) return nullptr;
+  return piece;
+}
+
+void TranscriptView::mouseMoveEvent(QMouseEvent* event) {
+  viewport()->setCursor(comparedAt(event->pos()) ? Qt::PointingHandCursor : Qt::ArrowCursor);
+  QAbstractScrollArea::mouseMoveEvent(event);
+}
+
+void TranscriptView::mouseReleaseEvent(QMouseEvent* event) {
+  QAbstractScrollArea::mouseReleaseEvent(event);
+  const Piece* piece = event->button() == Qt::LeftButton ? comparedAt(event->pos()) : nullptr;
+  if (piece != nullptr) emit tokenAsked(piece->message, piece->token);
 }
 
 void TranscriptView::contextMenuEvent(QContextMenuEvent* event) {
   QMenu menu(this);
+  if (const Piece* piece = comparedAt(event->pos())) {
+    menu.addAction(tr("Which tensor broke this token?"), this,
+                   [this, message = piece->message, token = piece->token] {
+                     emit tokenAsked(message, token);
+                   });
+  }
   menu.addAction(tr("Copy conversation"), this,
                  [this] { QApplication::clipboard()->setText(plainText()); });
   menu.exec(event->globalPos());

@@ -32,10 +32,16 @@ class TranscriptView : public QAbstractScrollArea {
   void setPlaceholder(const QString& text);  // shown while there is no message
   QString plainText() const;
 
+ signals:
+  // A compared token was clicked, or asked about in its menu.
+  void tokenAsked(size_t message, size_t token);
+
  protected:
   void paintEvent(QPaintEvent* event) override;
   void resizeEvent(QResizeEvent* event) override;
   bool viewportEvent(QEvent* event) override;
+  void mouseMoveEvent(QMouseEvent* event) override;
+  void mouseReleaseEvent(QMouseEvent* event) override;
   void contextMenuEvent(QContextMenuEvent* event) override;
   void keyPressEvent(QKeyEvent* event) override;
   void changeEvent(QEvent* event) override;
@@ -51,6 +57,8 @@ class TranscriptView : public QAbstractScrollArea {
   qreal layoutUser(size_t message, qreal top);
   qreal layoutAnswer(size_t message, qreal top);
   void paintMarks(QPainter& painter, const Piece& piece) const;
+  const Piece* pieceAt(QPoint position) const;  // null: there is none
+  const Piece* comparedAt(QPoint position) const;
 
   std::vector<TranscriptMessage> m_messages;
   std::vector<Piece> m_pieces;
