@@ -13,13 +13,14 @@
 
 #include "core/base/strings.h"
 #include "core/inference/linear_bases.h"
+#include "core/machine.h"
 
 namespace bitloom {
 namespace {
 
 constexpr size_t kShownTokens = 8;
 constexpr size_t kSlabBytes = size_t{128} << 20;  // of the variant's logits that are alive at once
-constexpr uint64_t kBaseBytes = uint64_t{1} << 30;
+constexpr uint64_t kBaseShare = 8;  // an eighth of the machine's memory at most for bases
 
 using Clock = std::chrono::steady_clock;
 using Border = std::shared_ptr<const Matrix>;  // rows of the probe × width
@@ -126,7 +127,7 @@ Result<void> LiveLoop::State::computeReference(JobContext& job) {
   job.begin(uint64_t(blocks()) + 1, "blocks");
   OpTap tap;
   if (LinearBases::pay(reference)) {
-    bases.emplace(reference, tokens.size(), kBaseBytes);
+    bases.emplace(reference, tokens.size(), inspectMachine().memoryBytes / kBaseShare);
     tap = [this](const Op& op, const OpInputs& inputs) { bases->see(op, inputs); };
   }
   TRY(Matrix embedded, forward.embed(tokens, job));

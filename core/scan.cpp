@@ -49,7 +49,7 @@ Result<void> measureTrials(const Variant& reference, const Tokenizer& tokenizer,
   TRY(const Sensitivity cells, store.cells(scan));
   if (cells.plans.size() >= request.trials) return {};
   const Predictor predictor(reference.model(), cells);
-  const uint32_t solved = request.trials / 3;
+  const uint32_t solved = request.trials / 2;
   TRY(std::vector<Plan> plans,
       randomMixes(reference.model(), request.codecs, methodOf(request).name,
                   request.trials - solved, kTrialSeed));

@@ -19,8 +19,9 @@ struct ScanRequest {
   std::string textName;  // for people; both empty for metrics without a text
   std::string text;
   ProbeOptions probe;  // of metrics that cut the text into sequences (Metric::probe)
-  // Of measured and quadratic metrics: whole plans that are measured after the cells, two thirds of them random
-  // mixes and the others solved, so that predictions are corrected and have an interval.
+  // Of measured and quadratic metrics: whole plans that are measured after the cells, half
+  // of them random mixes and the others solved, so that predictions are corrected and have an
+  // interval.
   uint32_t trials = 0;
   bool resume = true;              // keep the store's cells; false measures all of them again
   const Method* method = nullptr;  // by which tensors are encoded; null: nearest

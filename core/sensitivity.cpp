@@ -51,7 +51,8 @@ Sensitivity parse(const Json& json) {
   }
   if (!json.contains("plans")) return result;
   for (const Json& plan : json.at("plans")) {
-    result.plans.push_back({plan.at("predicted").get<double>(), plan.at("measured").get<double>()});
+    result.plans.push_back({plan.at("predicted").get<double>(), plan.at("measured").get<double>(),
+                            plan.value("spread", 1.0)});
   }
   return result;
 }
@@ -85,7 +86,8 @@ std::string toJson(const Sensitivity& sensitivity) {
     if (!cell.samples.empty()) json["cells"].back()["samples"] = cell.samples;
   }
   for (const PredictedPlan& plan : sensitivity.plans) {
-    json["plans"].push_back({{"predicted", plan.predicted}, {"measured", plan.measured}});
+    json["plans"].push_back(
+        {{"predicted", plan.predicted}, {"measured", plan.measured}, {"spread", plan.spread}});
   }
   return json.dump(1);
 }

@@ -29,6 +29,7 @@ struct Cell {
 struct PredictedPlan {
   double predicted = 0;  // above 0
   double measured = 0;   // above 0; nats per token
+  double spread = 1;     // tensors that share the damage: (Σ damage)² ÷ Σ damage²
 };
 
 struct Sensitivity {

@@ -51,7 +51,8 @@ Result<PredictedPlan> tryPlan(const Variant& reference, const Predictor& predict
   Variant variant = reference.copy();
   variant.setPlan(plan, calibration);
   TRY(const ProbeResult measured, probe.measure(variant, job));
-  return PredictedPlan{predictor.uncorrected(plan).value, measured.kld.mean};
+  const Prediction predicted = predictor.uncorrected(plan);
+  return PredictedPlan{predicted.value, measured.kld.mean, predicted.spread};
 }
 
 }  // namespace bitloom

@@ -80,6 +80,11 @@ CREATE TABLE trials(
   measured REAL NOT NULL);
 CREATE INDEX trials_by_scan ON trials(scan);
 )",
+    // Predictions of before were sums of raw cells.
+    R"(
+DELETE FROM trials;
+ALTER TABLE trials ADD COLUMN spread REAL NOT NULL DEFAULT 1;
+)",
 };
 
 }  // namespace

@@ -114,11 +114,12 @@ Result<void> ExperimentStore::addCells(int64_t scan, std::span<const Cell> cells
 Result<void> ExperimentStore::addTrial(int64_t scan, const PredictedPlan& plan) {
   return guarded(path(), [&]() -> Result<void> {
     Statement insert(m_state->database,
-                     "INSERT INTO trials(scan, predicted, measured) "
-                     "SELECT run, ?, ? FROM scans WHERE run = ?");
+                     "INSERT INTO trials(scan, predicted, measured, spread) "
+                     "SELECT run, ?, ?, ? FROM scans WHERE run = ?");
     insert.bind(1, plan.predicted);
     insert.bind(2, plan.measured);
-    insert.bind(3, scan);
+    insert.bind(3, plan.spread);
+    insert.bind(4, scan);
     if (insert.exec() == 0) return m_state->none("scan", scan);
     return {};
   });
@@ -152,10 +153,12 @@ Result<Sensitivity> ExperimentStore::cells(int64_t scan) const {
                               .samples = samplesOf(rows.getColumn(6))});
     }
     Statement trials(m_state->database,
-                     "SELECT predicted, measured FROM trials WHERE scan = ? ORDER BY rowid");
+                     "SELECT predicted, measured, spread FROM trials WHERE scan = ? "
+                     "ORDER BY rowid");
     trials.bind(1, scan);
     while (trials.executeStep()) {
-      result.plans.push_back({realOf(trials.getColumn(0)), realOf(trials.getColumn(1))});
+      result.plans.push_back(
+          {realOf(trials.getColumn(0)), realOf(trials.getColumn(1)), realOf(trials.getColumn(2))});
     }
     return result;
   });

@@ -24,6 +24,15 @@ uint8_t* threadScratch(size_t bytes) {
   return scratch.data();
 }
 
+// Rows of an input, a multiple of two strips, whose tiles stay in the second cache while the
+// weights pass by.
+size_t rowsTogether(size_t columns, size_t parts) {
+  constexpr size_t kInputBytes = size_t{1} << 20;
+  constexpr size_t kTwoStrips = 32;
+  const size_t rows = kInputBytes / std::max<size_t>(1, columns * parts * sizeof(uint16_t));
+  return std::max<size_t>(256, rows / kTwoStrips * kTwoStrips);
+}
+
 // Runs task(0) … task(count − 1), each of `work` multiply-adds, in parallel and in slices between
 // which the job is asked.
 template <typename Task>
@@ -148,25 +157,30 @@ Result<void> multiply(const Matrix& input, LinearInput& forms, const LinearTile&
   const uint8_t* strips = forms.strips(input, false, parts, job);
   const size_t columns = tiles->columns;
   const size_t scratchBytes = tiles->inputBytes(columns, input.cols, parts);
-  const size_t tasks = (tile.rows + columns - 1) / columns;
-  return runTasks(tasks, input.rows * input.cols * columns, job, [&](size_t task) {
-    const size_t column = task * columns;
-    const TileProduct product{.strips = strips,
-                              .rows = input.rows,
-                              .b = tile.weights + column * input.cols,
-                              .bStride = input.cols,
-                              .c = output.values.data() + tile.firstRow + column,
-                              .cStride = output.cols,
-                              .n = std::min(columns, tile.rows - column),
-                              .k = input.cols,
-                              .parts = parts,
-                              .scratch = threadScratch(scratchBytes),
-                              .base = tile.base + (tile.base == nullptr ? 0 : column),
-                              .baseStride = output.cols};
-    tiles->multiply(product);
-    const float* bias = tile.bias == nullptr ? nullptr : tile.bias + tile.firstRow + column;
-    addBias(bias, product.c, product.cStride, product.rows, product.n);
-  });
+  const size_t across = (tile.rows + columns - 1) / columns;
+  const size_t most = rowsTogether(input.cols, parts);
+  const size_t down = (input.rows + most - 1) / most;
+  return runTasks(
+      across * down, std::min(most, input.rows) * input.cols * columns, job, [&](size_t task) {
+        const size_t row = task / across * most;
+        const size_t column = task % across * columns;
+        const float* base = tile.base == nullptr ? nullptr : tile.base + row * output.cols + column;
+        const TileProduct product{.strips = strips + tiles->inputBytes(row, input.cols, parts),
+                                  .rows = std::min(most, input.rows - row),
+                                  .b = tile.weights + column * input.cols,
+                                  .bStride = input.cols,
+                                  .c = output.row(row) + tile.firstRow + column,
+                                  .cStride = output.cols,
+                                  .n = std::min(columns, tile.rows - column),
+                                  .k = input.cols,
+                                  .parts = parts,
+                                  .scratch = threadScratch(scratchBytes),
+                                  .base = base,
+                                  .baseStride = output.cols};
+        tiles->multiply(product);
+        const float* bias = tile.bias == nullptr ? nullptr : tile.bias + tile.firstRow + column;
+        addBias(bias, product.c, product.cStride, product.rows, product.n);
+      });
 }
 
 namespace {
@@ -204,23 +218,27 @@ Result<void> addTurned(const Matrix& input, const float* weights, Products produ
   const uint8_t* strips = forms.strips(input, false, parts, job);
   const size_t columns = tiles->columns;
   const size_t scratchBytes = tiles->inputBytes(columns, input.cols, parts);
-  const size_t tasks = (output.cols + columns - 1) / columns;
-  return runTasks(tasks, input.rows * input.cols * columns, job, [&](size_t task) {
-    const size_t column = task * columns;
-    tiles->multiply({.strips = strips,
-                     .rows = input.rows,
-                     .b = weights + column,
-                     .bStride = output.cols,
-                     .c = output.values.data() + column,
-                     .cStride = output.cols,
-                     .n = std::min(columns, output.cols - column),
-                     .k = input.cols,
-                     .parts = parts,
-                     .scratch = threadScratch(scratchBytes),
-                     .base = output.values.data() + column,
-                     .baseStride = output.cols,
-                     .turned = true});
-  });
+  const size_t across = (output.cols + columns - 1) / columns;
+  const size_t most = rowsTogether(input.cols, parts);
+  const size_t down = (input.rows + most - 1) / most;
+  return runTasks(across * down, std::min(most, input.rows) * input.cols * columns, job,
+                  [&](size_t task) {
+                    const size_t row = task / across * most;
+                    const size_t column = task % across * columns;
+                    tiles->multiply({.strips = strips + tiles->inputBytes(row, input.cols, parts),
+                                     .rows = std::min(most, input.rows - row),
+                                     .b = weights + column,
+                                     .bStride = output.cols,
+                                     .c = output.row(row) + column,
+                                     .cStride = output.cols,
+                                     .n = std::min(columns, output.cols - column),
+                                     .k = input.cols,
+                                     .parts = parts,
+                                     .scratch = threadScratch(scratchBytes),
+                                     .base = output.row(row) + column,
+                                     .baseStride = output.cols,
+                                     .turned = true});
+                  });
 }
 
 namespace {

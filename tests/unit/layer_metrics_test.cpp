@@ -193,6 +193,33 @@ TEST(Correction, FollowsTheCurveAndHoldsNineteenOfTwentyNewPlans) {
   EXPECT_LT(widths / double(tried), 0.35);
 }
 
+TEST(Correction, LearnsWhatDamageCostsThatManyTensorsShare) {
+  std::mt19937 generator(5);
+  std::normal_distribution<double> normal;
+  std::uniform_real_distribution<double> anywhere(-4, 0), shared(0.5, 4);
+  const auto plans = [&](size_t count) {
+    std::vector<PredictedPlan> result;
+    for (size_t i = 0; i < count; ++i) {
+      const double x = anywhere(generator), s = shared(generator);
+      result.push_back(
+          {std::exp(x), std::exp(x + 0.2 * s + 0.03 * normal(generator)), std::exp(s)});
+    }
+    return result;
+  };
+  const Correction correction = take(Correction::fit(plans(16)));
+  EXPECT_LT(correction.scatter(), 0.06);
+  size_t held = 0, tried = 0;
+  for (const PredictedPlan& plan : plans(400)) {
+    const auto interval = correction.apply(plan.predicted, plan.spread);
+    if (std::isnan(interval.low)) continue;
+    held += plan.measured >= interval.low && plan.measured <= interval.high;
+    ++tried;
+  }
+  EXPECT_GT(double(held) / double(tried), 0.9);
+  // Beyond the spreads that were seen the last one counts.
+  EXPECT_EQ(correction.apply(0.1, 1e6).value, correction.apply(0.1, 1e7).value);
+}
+
 TEST(Correction, NeverFalls) {
   for (unsigned seed = 1; seed <= 30; ++seed) {
     const Correction correction = take(Correction::fit(plansAlong(0.4, -0.3, 0.5, 8, seed)));

@@ -23,7 +23,7 @@ Sensitivity sample() {
   scan.cells.push_back({"blk.0.ffn_up.weight", "tq3_1s", "kld", 0.1234567890123456789, 1e-3, 7});
   scan.cells.push_back({"blk.1.ffn_up.weight", "q4_0", "kld", 0, std::nan(""), uint64_t{1} << 60});
   scan.cells.back().samples = {0.1f, -3e-9f};
-  scan.plans = {{0.3, 0.1234567890123456789}};
+  scan.plans = {{0.3, 0.1234567890123456789, 12.25}};
   return scan;
 }
 
@@ -50,6 +50,7 @@ TEST(Sensitivity, SavedScanIsReadBackToTheLastBit) {
   ASSERT_EQ(loaded->plans.size(), 1U);
   EXPECT_EQ(loaded->plans[0].predicted, 0.3);
   EXPECT_EQ(loaded->plans[0].measured, saved.plans[0].measured);
+  EXPECT_EQ(loaded->plans[0].spread, saved.plans[0].spread);
 }
 
 TEST(Sensitivity, JsonHasTheKeysThatOthersRead) {

@@ -295,14 +295,16 @@ TEST(Store, SamplesAndMeasuredPlansComeBackWithTheCells) {
   ASSERT_TRUE(store.addCell(scan, cell));
   ASSERT_TRUE(store.addCell(scan, cellOf(4)));
   ASSERT_TRUE(store.addTrial(scan, {0.5, 0.625}));
-  ASSERT_TRUE(store.addTrial(scan, {0.25, 0.3}));
+  ASSERT_TRUE(store.addTrial(scan, {0.25, 0.3, 17.5}));
   const Sensitivity cells = *store.cells(scan);
   ASSERT_EQ(cells.cells.size(), 2u);
   EXPECT_EQ(cells.cells[0].samples, cell.samples);
   EXPECT_TRUE(cells.cells[1].samples.empty());
   ASSERT_EQ(cells.plans.size(), 2u);
   EXPECT_EQ(cells.plans[0].measured, 0.625);
+  EXPECT_EQ(cells.plans[0].spread, 1);
   EXPECT_EQ(cells.plans[1].predicted, 0.25);
+  EXPECT_EQ(cells.plans[1].spread, 17.5);
   const auto none = store.addTrial(scan + 7, {1, 1});
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, ErrorCode::NotFound);

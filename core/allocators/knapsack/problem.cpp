@@ -7,11 +7,16 @@
 #include <unordered_map>
 
 #include "core/io/gguf_layout.h"
+#include "core/pooling.h"
 
 namespace bitloom {
 namespace {
 
-using CellIndex = std::unordered_map<std::string, const Cell*>;
+struct Known {
+  const Cell* cell;
+  double factor;  // of its value, by pooling
+};
+using CellIndex = std::unordered_map<std::string, Known>;
 
 std::string cellKey(std::string_view tensor, std::string_view codec) {
   return strCat(tensor, "\n", codec);
@@ -20,8 +25,10 @@ std::string cellKey(std::string_view tensor, std::string_view codec) {
 CellIndex indexCells(const Sensitivity* sensitivity) {
   CellIndex index;
   if (!sensitivity) return index;
-  for (const Cell& cell : sensitivity->cells) {
-    if (std::isfinite(cell.value)) index[cellKey(cell.tensor, cell.codec)] = &cell;
+  const std::vector<double> factors = pooledFactors(*sensitivity);
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const Cell& cell = sensitivity->cells[i];
+    if (std::isfinite(cell.value)) index[cellKey(cell.tensor, cell.codec)] = {&cell, factors[i]};
   }
   return index;
 }
@@ -62,7 +69,7 @@ class ItemBuilder {
         if (needsCells) return kNoOption;
         continue;
       }
-      addDamage(option, *cell->second);
+      addDamage(option, cell->second);
     }
     for (size_t o = 0; o < item.options.size(); ++o) {
       if (effectiveOf(item, *item.options[o].codec) == effective) return o;
@@ -82,10 +89,12 @@ class ItemBuilder {
   }
 
   // Members of a group are coded together: their samples add up.
-  static void addDamage(AllocationOption& option, const Cell& cell) {
-    option.damage += cell.value;
-    option.samples.resize(cell.samples.size());
-    for (size_t j = 0; j < cell.samples.size(); ++j) option.samples[j] += cell.samples[j];
+  static void addDamage(AllocationOption& option, const Known& known) {
+    const std::vector<float>& samples = known.cell->samples;
+    option.damage += known.cell->value * known.factor;
+    option.samples.resize(samples.size());
+    const float scale = float(std::sqrt(known.factor));
+    for (size_t j = 0; j < samples.size(); ++j) option.samples[j] += scale * samples[j];
   }
 
   const Model& m_model;

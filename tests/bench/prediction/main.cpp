@@ -20,7 +20,7 @@ struct Arguments {
       "tq2_1b8,tq2_1b4,tq2_1b2,tq3_1b8,tq3_1b4,tq3_1b2,tq3_1s,tq4_1b8,tq4_1b4,tq4_1b2,q4_0,q5_0,"
       "q8_0";
   uint32_t sequences = 0, tokens = 0;  // of the sketch; 0: as it likes
-  uint32_t fitRandom = 24, fitSolved = 8, random = 100, solved = 20;
+  uint32_t fitRandom = 16, fitSolved = 16, random = 100, solved = 20;
 };
 
 class Trial {
@@ -91,7 +91,7 @@ class Trial {
     size_t held = 0;
     std::vector<double> widths;
     for (const PredictedPlan& plan : plans) {
-      const Correction::Interval interval = correction.apply(plan.predicted);
+      const Correction::Interval interval = correction.apply(plan.predicted, plan.spread);
       if (std::isnan(interval.low)) continue;
       held += plan.measured >= interval.low && plan.measured <= interval.high;
       widths.push_back((interval.high - interval.low) / 2 / interval.value);
