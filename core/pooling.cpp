@@ -12,6 +12,7 @@ namespace bitloom {
 namespace {
 
 constexpr int kRounds = 30;
+constexpr double kSettled = 1e-9;
 constexpr size_t kFewest = 3;  // tensors, codecs
 
 struct Entry {
@@ -57,8 +58,14 @@ class Table {
   std::vector<double> rests() const {
     std::vector<double> tensors(m_tensors.size()), codecs(m_codecs.size());
     for (int round = 0; round < kRounds; ++round) {
+      const std::vector<double> before = codecs;
       fit(tensors, codecs, &Entry::tensor, &Entry::codec);
       fit(codecs, tensors, &Entry::codec, &Entry::tensor);
+      double change = 0;
+      for (size_t i = 0; i < codecs.size(); ++i) {
+        change = std::max(change, std::fabs(codecs[i] - before[i]));
+      }
+      if (change < kSettled) break;
     }
     std::vector<double> rest;
     for (const Entry& entry : m_entries) {

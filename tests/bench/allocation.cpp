@@ -60,28 +60,33 @@ void solveAgain(benchmark::State& state, const Allocator* allocator) {
   }
 }
 
-// From rules, one for each tensor of the built-in model, to a corrected prediction.
+// From rules, one for each tensor of the built-in model, to a corrected prediction by cells at all
+// rungs of the ladder.
 void predictDrag(benchmark::State& state) {
   const auto model = Model::open(*resolveModelArgument("builtin"));
-  Sensitivity cells;
+  Sensitivity cells{.metric = "fisher_sketch"};
   std::mt19937 random(1);
-  std::normal_distribution<float> normal(0, 1e-2f);
+  std::lognormal_distribution<double> value(-9, 1);
   Recipe recipe;
   for (const Tensor& tensor : (*model)->tensors()) {
     if (!isQuantizable(tensor)) continue;
-    const Codec* codec = effectiveCodec(findCodec("tq3_1s"), tensor.rowLength());
-    recipe.rules.push_back({.pattern = tensor.name, .codec = std::string(codec->name)});
-    Cell cell{tensor.name, std::string(codec->name), "fisher_sketch", 1e-4, 1e-5, 0, {}};
-    for (int i = 0; i < 96; ++i) cell.samples.push_back(normal(random));
-    cells.cells.push_back(std::move(cell));
+    for (const char* name : kLadder) {
+      const Codec* codec = effectiveCodec(findCodec(name), tensor.rowLength());
+      Cell cell{tensor.name, std::string(codec->name), cells.metric, value(random), 1e-6, 0, {}};
+      cell.samples.assign(96, float(std::sqrt(cell.value)));
+      cells.cells.push_back(std::move(cell));
+    }
+    recipe.rules.push_back({.pattern = tensor.name, .codec = cells.cells.back().codec});
   }
-  for (int i = 1; i <= 16; ++i) cells.plans.push_back({0.01 * i, 0.011 * i + 0.001 * (i % 3)});
-  const Predictor predictor(**model, cells);
+  for (int i = 1; i <= 16; ++i) {
+    cells.plans.push_back({0.01 * i, 0.011 * i + 0.001 * (i % 3), 10.0 + i % 5});
+  }
   for (auto _ : state) {
     const auto plan = resolve(recipe, **model);
-    benchmark::DoNotOptimize(predictor.predict(*plan));
+    benchmark::DoNotOptimize(predict(**model, *plan, cells));
   }
   state.counters["tensors"] = double(recipe.rules.size());
+  state.counters["cells"] = double(cells.cells.size());
 }
 BENCHMARK(predictDrag)->Unit(benchmark::kMicrosecond);
 

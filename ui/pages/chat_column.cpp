@@ -115,7 +115,7 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
   m_detail = new QLabel(tr("KV cache f16 · CPU"), this);
   m_footer = new QLabel(this);
   m_footer->setObjectName(QStringLiteral("footerLabel"));
-  for (QLabel* label : {m_figures, m_detail, m_footer}) label->setProperty("faint", true);
+  for (QLabel* label : {m_figures, m_detail, m_footer}) label->setProperty("tone", "faint");
   m_transcript = new TranscriptView(this);
   m_transcript->setObjectName(QStringLiteral("transcriptView"));
   m_transcript->setAccessibleName(tr("Conversation"));

@@ -20,7 +20,7 @@ ChatPage::ChatPage(Document& document, QWidget* parent) : QWidget(parent), m_doc
   m_right->setObjectName(QStringLiteral("rightColumn"));
   m_error = new QLabel(this);
   m_error->setObjectName(QStringLiteral("errorLabel"));
-  m_error->setProperty("error", true);
+  m_error->setProperty("tone", "warn");
   m_error->setWordWrap(true);
   m_error->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   m_error->hide();
@@ -71,7 +71,6 @@ QWidget* ChatPage::buildVote() {
   for (const auto& [winner, text] : choices) {
     auto* button = new QPushButton(text, m_voteBar);
     button->setObjectName(QString::fromLatin1(winner) + QStringLiteral("VoteButton"));
-    button->setProperty("pill", true);
     const QString name = QString::fromLatin1(winner);
     connect(button, &QPushButton::clicked, this, [this, name] { vote(name); });
     row->addWidget(button);
@@ -83,7 +82,7 @@ QWidget* ChatPage::buildVote() {
   row->addWidget(m_blind);
   row->addStretch(1);
   m_template = new QLabel(m_voteBar);
-  m_template->setProperty("faint", true);
+  m_template->setProperty("tone", "faint");
   row->addWidget(m_template);
   return m_voteBar;
 }
@@ -95,7 +94,7 @@ QWidget* ChatPage::buildSettings() {
   row->setSpacing(kGap);
   auto add = [&](const QString& text, QWidget* editor, const QString& name) {
     auto* label = new QLabel(text, bar);
-    label->setProperty("faint", true);
+    label->setProperty("tone", "faint");
     label->setBuddy(editor);
     editor->setObjectName(name);
     editor->setAccessibleName(text);
