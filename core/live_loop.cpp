@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
+#include "core/base/spread.h"
 #include "core/base/strings.h"
 #include "core/inference/linear_bases.h"
 #include "core/machine.h"
@@ -21,6 +23,9 @@ namespace {
 constexpr size_t kShownTokens = 8;
 constexpr size_t kSlabBytes = size_t{128} << 20;  // of the variant's logits that are alive at once
 constexpr uint64_t kBaseShare = 8;  // an eighth of the machine's memory at most for bases
+// Sequences before a measurement may end early, and between two looks at its interval.
+constexpr uint32_t kFewestSequences = 8;
+constexpr uint32_t kSequencesAtOnce = 4;
 
 using Clock = std::chrono::steady_clock;
 using Border = std::shared_ptr<const Matrix>;  // rows of the probe × width
@@ -44,6 +49,18 @@ std::vector<int> firstUses(const Variant& variant) {
   return uses;
 }
 
+// As the text has them; with a tolerance so that any first part is spread over the text.
+std::vector<uint32_t> sequenceOrder(const ProbeOptions& options) {
+  std::vector<uint32_t> order(options.sequences);
+  std::iota(order.begin(), order.end(), 0U);
+  if (options.tolerance > 0) {
+    std::sort(order.begin(), order.end(), [](uint32_t left, uint32_t right) {
+      return reversedBits(left) < reversedBits(right);
+    });
+  }
+  return order;
+}
+
 std::vector<std::string> signaturesOf(const Variant& variant) {
   std::vector<std::string> signatures(variant.model().tensors().size());
   for (size_t i = 0; i < signatures.size(); ++i) signatures[i] = variant.signatureOf(i);
@@ -51,6 +68,12 @@ std::vector<std::string> signaturesOf(const Variant& variant) {
 }
 
 }  // namespace
+
+// Of a probe's sequences.
+struct SequenceRange {
+  uint32_t first = 0;
+  uint32_t count = 0;
+};
 
 struct LiveLoop::State {
   explicit State(const Variant& variant) : reference(variant), forward(variant) {}
@@ -76,9 +99,14 @@ struct LiveLoop::State {
   int blocks() const { return int(forward.graph().blocks); }
   Result<void> prepare(JobContext& job);
   Result<void> computeReference(JobContext& job);
-  Result<std::vector<Border>> bordersFrom(Forward& engine, int first, Border start, bool keep,
-                                          JobContext& job, const OpTap& tap = {}) const;
-  Result<ProbeResult> compare(Forward& engine, const Matrix& stream, JobContext& job);
+  SequenceRange all() const { return {0, options.sequences}; }
+  Result<std::vector<Border>> bordersFrom(Forward& engine, int first, Border start, JobContext& job,
+                                          const OpTap& tap = {}) const;
+  Result<Matrix> streamBefore(Forward& engine, int block, SequenceRange range,
+                              JobContext& job) const;
+  Result<ProbeResult> compare(Forward& engine, const Matrix& stream, SequenceRange range,
+                              JobContext& job);
+  Result<ProbeResult> measurePart(Forward& engine, int block, SequenceRange range, JobContext& job);
 };
 
 // Token rows, segments and scored rows from the options; the sentence says what does not fit.
@@ -103,24 +131,32 @@ Result<void> LiveLoop::State::prepare(JobContext& job) {
   return job.checkpoint();
 }
 
-// Streams at the borders from block `first` on, `start` included, and each block is told as
-// progress. With `keep` unset only the last stream is returned, and nothing is told.
+// Streams at the borders from block `first` on, `start` included. Each block is told as progress.
 Result<std::vector<Border>> LiveLoop::State::bordersFrom(Forward& engine, int first, Border start,
-                                                         bool keep, JobContext& job,
-                                                         const OpTap& tap) const {
-  std::vector<Border> result;
+                                                         JobContext& job, const OpTap& tap) const {
+  std::vector<Border> result = {start};
   auto stream = std::make_shared<Matrix>(*start);
-  if (keep) result.push_back(std::move(start));
   for (int block = first; block < blocks(); ++block) {
     TRY(job.checkpoint());
     TRY(engine.blocks(block, block + 1, *stream, segments, job, tap));
-    if (!keep) continue;
     job.advance();
     result.push_back(stream);
     if (block + 1 < blocks()) stream = std::make_shared<Matrix>(*stream);
   }
-  if (!keep) result.push_back(std::move(stream));
   return result;
+}
+
+// The stream that `engine` has before a block of its own that differs from the reference: −1 for
+// what comes before the blocks.
+Result<Matrix> LiveLoop::State::streamBefore(Forward& engine, int block, SequenceRange range,
+                                             JobContext& job) const {
+  const size_t first = size_t(range.first) * options.tokens;
+  const size_t count = size_t(range.count) * options.tokens;
+  if (block < 0) return engine.embed(std::span(tokens).subspan(first, count), job);
+  const Matrix& border = *borders[size_t(block)];
+  Matrix stream(count, border.cols);
+  std::copy_n(border.row(first), stream.values.size(), stream.values.data());
+  return stream;
 }
 
 Result<void> LiveLoop::State::computeReference(JobContext& job) {
@@ -132,7 +168,7 @@ Result<void> LiveLoop::State::computeReference(JobContext& job) {
   }
   TRY(Matrix embedded, forward.embed(tokens, job));
   TRY(borders,
-      bordersFrom(forward, 0, std::make_shared<const Matrix>(std::move(embedded)), true, job, tap));
+      bordersFrom(forward, 0, std::make_shared<const Matrix>(std::move(embedded)), job, tap));
   TRY(logits, forward.head(*borders.back(), rows, job, tap));
   if (bases) bases->setLogits(logits);
   logitRows.resize(logits.rows);
@@ -158,26 +194,28 @@ Result<void> LiveLoop::State::computeReference(JobContext& job) {
   return {};
 }
 
-// Divergence of `stream`, the stream before the head, from the reference.
+// Divergence of `stream`, the range's stream before the head, from the reference.
 Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stream,
-                                             JobContext& job) {
+                                             SequenceRange range, JobContext& job) {
   ProbeResult result;
   result.reference = last.reference;
-  std::vector<double> kld(rows.size());
   const size_t perSequence = options.tokens - options.firstScored;
+  const size_t baseRow = range.first * perSequence;  // among all that are scored
+  const auto scored = std::span(rows).first(range.count * perSequence);
+  std::vector<double> kld(scored.size());
   const size_t slab = std::max<size_t>(1, kSlabBytes / (sizeof(float) * logits.cols));
-  for (size_t first = 0; first < rows.size(); first += slab) {
+  for (size_t first = 0; first < scored.size(); first += slab) {
     TRY(job.checkpoint());
-    const size_t count = std::min(slab, rows.size() - first);
-    TRY(Matrix ours, engine.head(stream, std::span(rows).subspan(first, count), job, {}, first));
+    const size_t count = std::min(slab, scored.size() - first);
+    TRY(Matrix ours, engine.head(stream, scored.subspan(first, count), job, {}, baseRow + first));
     job.parallelFor(count, 1, [&](size_t begin, size_t end) {
       for (size_t row = begin; row < end; ++row) {
         kld[first + row] =
-            klDivergence(logitRows[first + row], logitRow({ours.row(row), ours.cols}));
+            klDivergence(logitRows[baseRow + first + row], logitRow({ours.row(row), ours.cols}));
       }
     });
     // The last row of the first sequence gives the tokens that are shown.
-    if (first < perSequence && perSequence <= first + count) {
+    if (range.first == 0 && first < perSequence && perSequence <= first + count) {
       const LogitRow shown = logitRow({ours.row(perSequence - 1 - first), ours.cols});
       for (const TokenProbability& token : result.reference) {
         const double logit = double(shown.logits[size_t(token.id)]);
@@ -197,6 +235,20 @@ Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stre
                      ": with these codecs the logits are not finite.");
   }
   return result;
+}
+
+// The range's divergence when `engine` differs from the reference from `block` on.
+Result<ProbeResult> LiveLoop::State::measurePart(Forward& engine, int block, SequenceRange range,
+                                                 JobContext& job) {
+  const int start = std::clamp(block, 0, blocks());
+  TRY(Matrix stream, streamBefore(engine, std::min(block, start), range, job));
+  const auto part = std::span(segments).subspan(range.first, range.count);
+  const size_t baseRow = size_t(range.first) * options.tokens;
+  for (int each = start; each < blocks(); ++each) {
+    TRY(job.checkpoint());
+    TRY(engine.blocks(each, each + 1, stream, part, job, {}, baseRow));
+  }
+  return compare(engine, stream, range, job);
 }
 
 LiveLoop::LiveLoop(std::unique_ptr<State> state) : m_state(std::move(state)) {}
@@ -242,8 +294,8 @@ Result<ProbeResult> LiveLoop::measure(const Variant& variant, JobContext& job) {
     TRY(Matrix embedded, engine.embed(state.tokens, job));
     border = std::make_shared<const Matrix>(std::move(embedded));
   }
-  TRY(auto borders, state.bordersFrom(engine, start, std::move(border), true, job));
-  TRY(ProbeResult result, state.compare(engine, *borders.back(), job));
+  TRY(auto borders, state.bordersFrom(engine, start, std::move(border), job));
+  TRY(ProbeResult result, state.compare(engine, *borders.back(), state.all(), job));
   job.advance();
   result.firstBlock = first;
   result.seconds = secondsSince(begin);
@@ -262,17 +314,22 @@ Result<ProbeResult> LiveLoop::measureTensor(size_t tensor, const Codec& codec, c
   changed.setCalibration(calibration);
   changed.setTensor(tensor, &codec, &method);
   const int first = state.firstUse[tensor];
-  const int start = std::clamp(first, 0, state.blocks());
 
   Forward engine(changed, &state.spare);
   engine.setBases(state.bases ? &*state.bases : nullptr);
-  Border border = state.borders[size_t(start)];
-  if (first < 0) {
-    TRY(Matrix embedded, engine.embed(state.tokens, job));
-    border = std::make_shared<const Matrix>(std::move(embedded));
+  const double tolerance = state.options.tolerance;
+  const uint32_t all = state.options.sequences;
+  const uint32_t begun = tolerance > 0 ? std::min(kFewestSequences, all) : all;
+  TRY(ProbeResult result, state.measurePart(engine, first, {0, begun}, job));
+  for (uint32_t done = begun;
+       done < all && !(interval95(result.kld) <= tolerance * result.kld.mean);) {
+    const SequenceRange next{done, std::min(kSequencesAtOnce, all - done)};
+    TRY(const ProbeResult part, state.measurePart(engine, first, next, job));
+    result.sequenceKld.insert(result.sequenceKld.end(), part.sequenceKld.begin(),
+                              part.sequenceKld.end());
+    result.kld = estimate(result.sequenceKld);
+    done += next.count;
   }
-  TRY(const auto borders, state.bordersFrom(engine, start, std::move(border), false, job));
-  TRY(ProbeResult result, state.compare(engine, *borders.back(), job));
   result.firstBlock = first;
   result.seconds = secondsSince(begin);
   return result;
@@ -301,12 +358,10 @@ Result<std::vector<TokenId>> probeTokens(const Tokenizer& tokenizer, const std::
   }
   std::vector<TokenId> tokens;
   const size_t stride = all.size() / options.sequences;
-  for (size_t sequence = 0; sequence < options.sequences; ++sequence) {
+  for (const uint32_t sequence : sequenceOrder(options)) {
     const auto first = all.begin() + std::ptrdiff_t(sequence * stride);
-    tokens.insert(tokens.end(), first, first + options.tokens);
-    if (tokenizer.addsBos() && tokenizer.bos()) {
-      tokens[sequence * options.tokens] = *tokenizer.bos();
-    }
+    const auto copy = tokens.insert(tokens.end(), first, first + options.tokens);
+    if (tokenizer.addsBos() && tokenizer.bos()) *copy = *tokenizer.bos();
   }
   return tokens;
 }

@@ -19,11 +19,15 @@ struct ProbeOptions {
   uint32_t sequences = 16;
   uint32_t tokens = 32;      // of each sequence
   uint32_t firstScored = 8;  // positions before it are context only
+  // Above 0, a tensor's measurement ends with fewer sequences as soon as half the width of its 95 %
+  // interval is at most this share of its value. Whoever looks often is sure too early now and
+  // then: README gives how often the interval holds.
+  double tolerance = 0;
 };
 
 struct ProbeResult {
   Estimate kld;                             // over sequences, nats per token
-  std::vector<double> sequenceKld;          // one per sequence, for paired differences
+  std::vector<double> sequenceKld;          // of each sequence measured, for paired differences
   std::vector<TokenProbability> reference;  // likeliest next tokens after the first sequence
   std::vector<TokenProbability> variant;    // the same tokens' probabilities in the variant
   int firstBlock = 0;                       // recomputation began here
@@ -56,7 +60,8 @@ class LiveLoop {
   std::unique_ptr<State> m_state;
 };
 
-// The first sequences of a text as a probe, spread evenly over it.
+// Sequences of a text as a probe, spread evenly over it; with a tolerance in an order in which the
+// first ones of them are so too.
 Result<std::vector<TokenId>> probeTokens(const Tokenizer& tokenizer, const std::string& text,
                                          const ProbeOptions& options);
 

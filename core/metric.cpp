@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 
+#include "core/base/spread.h"
 #include "core/base/strings.h"
 #include "core/recipe.h"
 
@@ -22,18 +23,8 @@ int blockOf(std::string_view name) {
   return block;
 }
 
-// The bits of `value` in reverse: sorting by it visits 0, ½, ¼, ¾, … of the range, so that a scan
-// that is stopped early has seen all depths of the model.
-uint32_t reversed(uint32_t value) {
-  uint32_t result = 0;
-  for (int bit = 0; bit < 32; ++bit) {
-    result = (result << 1U) | (value & 1U);
-    value >>= 1U;
-  }
-  return result;
-}
-
-// Tensors outside the blocks first (embedding and head weigh most), then blocks spread over depth.
+// Tensors outside the blocks first (embedding and head weigh most), then blocks spread over depth:
+// a scan that is stopped early has seen all of it.
 std::vector<size_t> tensorOrder(const Model& model) {
   std::vector<size_t> order;
   for (size_t i = 0; i < model.tensors().size(); ++i) {
@@ -41,7 +32,7 @@ std::vector<size_t> tensorOrder(const Model& model) {
   }
   const auto rank = [&](size_t tensor) {
     const int block = blockOf(model.tensors()[tensor].name);
-    return block == kNone ? int64_t{-1} : int64_t{reversed(uint32_t(block))};
+    return block == kNone ? int64_t{-1} : int64_t{reversedBits(uint32_t(block))};
   };
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t left, size_t right) { return rank(left) < rank(right); });
@@ -98,6 +89,18 @@ Result<void> measureCells(const MetricTask& task, std::string_view metric, const
     job.advance();
   }
   return {};
+}
+
+Result<void> measureDivergence(const MetricTask& task, std::string_view metric,
+                               const CellSink& sink, JobContext& job) {
+  if (task.probe == nullptr || task.method == nullptr) {
+    return makeError(ErrorCode::InvalidArgument, metric, ": needs a probe text and a method.");
+  }
+  return measureCells(task, metric, sink, job, [&](const CellKey& cell) -> Result<Estimate> {
+    TRY(const ProbeResult result,
+        task.probe->measureTensor(cell.tensor, *cell.codec, *task.method, task.calibration, job));
+    return result.kld;
+  });
 }
 
 double CodingError::relative() const {

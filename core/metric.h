@@ -72,6 +72,10 @@ Result<void> measureCells(const MetricTask& task, std::string_view metric, const
                           JobContext& job,
                           const std::function<Result<Estimate>(const CellKey&)>& measureCell);
 
+// For metrics of the probe's divergence; the error is the standard error over its sequences.
+Result<void> measureDivergence(const MetricTask& task, std::string_view metric,
+                               const CellSink& sink, JobContext& job);
+
 // Σ w_j·(W − Ŵ)²_ij and Σ w_j·W²_ij over a tensor's weights W as the reference has them and as
 // `codec` and `method` would store them. `columns`: one w_j per column, or empty for all ones.
 struct CodingError {

@@ -33,6 +33,9 @@ std::string textHash(const ScanRequest& request, const std::vector<TokenId>& tok
     const uint32_t layout[] = {request.probe.sequences, request.probe.tokens,
                                request.probe.firstScored};
     hash.update(std::as_bytes(std::span(layout)));
+    if (const double& tolerance = request.probe.tolerance; tolerance > 0) {
+      hash.update(std::as_bytes(std::span(&tolerance, 1)));
+    }
     hash.update(std::as_bytes(std::span(tokens)));
   } else {
     hash.update(std::as_bytes(std::span(request.text)));

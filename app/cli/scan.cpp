@@ -26,6 +26,7 @@ Verb addScan(CLI::App& app, Console& console) {
     std::string method = "nearest", calibration;
     uint32_t sequences = 0, tokens = 0;  // 0: as the metric likes
     uint32_t trials = 16;
+    double tolerance = 0;  // 0: as the metric likes
     bool resume = false;
   };
   auto args = std::make_shared<Arguments>();
@@ -41,6 +42,10 @@ Verb addScan(CLI::App& app, Console& console) {
   verb->add_option("--tokens", args->tokens,
                    "Tokens of a probe sequence (default: as the metric likes)")
       ->check(CLI::Range(9, 4096));
+  verb->add_option("--tolerance", args->tolerance,
+                   "Of kld_sequential: a cell is done when half its 95 % interval is at most this "
+                   "share of its value (default: 0.2)")
+      ->check(CLI::Range(0.01, 1.0));
   verb->add_option("--trials", args->trials,
                    "Plans to measure after kld or fisher_sketch, so that predictions have an interval")
       ->capture_default_str();
@@ -64,6 +69,13 @@ Verb addScan(CLI::App& app, Console& console) {
             ProbeOptions probe = metric->probe;
             if (args->sequences > 0) probe.sequences = args->sequences;
             if (args->tokens > 0) probe.tokens = args->tokens;
+            if (args->tolerance > 0) {
+              if (probe.tolerance == 0) {
+                return makeError(ErrorCode::InvalidArgument, "--tolerance: ", metric->name,
+                                 " measures every sequence; it is for kld_sequential.");
+              }
+              probe.tolerance = args->tolerance;
+            }
             const ScanRequest request{.metric = metric,
                                       .codecs = codecList,
                                       .textName = text.name,

@@ -322,9 +322,9 @@ Result<Matrix> Forward::embed(std::span<const TokenId> tokens, JobContext& job) 
 }
 
 Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
-                             JobContext& job, const OpTap& tap) {
+                             JobContext& job, const OpTap& tap, size_t baseRow) {
   CHECK(stream.cols == graph().width);
-  Pass pass{.stream = &stream, .segments = segments, .tap = tap, .job = job};
+  Pass pass{.stream = &stream, .segments = segments, .tap = tap, .job = job, .baseRow = baseRow};
   for (const Segment& segment : segments) {
     const uint64_t end = uint64_t(segment.firstPosition) + segment.tokens;
     if (segment.cache == nullptr ? segment.firstPosition != 0 : end > segment.cache->capacity()) {

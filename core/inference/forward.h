@@ -69,9 +69,10 @@ class Forward {
 
   // Token ids → residual stream before block 0. An id outside the vocabulary is an error.
   Result<Matrix> embed(std::span<const TokenId> tokens, JobContext& job);
-  // Runs blocks [first, last) on the stream, in place. Cancel is noticed at every op.
+  // Runs blocks [first, last) on the stream, in place. Cancel is noticed at every op. The stream's
+  // first row is row `baseRow` in the bases.
   Result<void> blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
-                      JobContext& job, const OpTap& tap = {});
+                      JobContext& job, const OpTap& tap = {}, size_t baseRow = 0);
   // Final norm and head for the given rows of the stream → logits, rows.size() × vocabulary. The
   // first of the rows is the head's row `baseRow` in the bases.
   Result<Matrix> head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,

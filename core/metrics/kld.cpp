@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Divergence of the model's next-token probabilities when one tensor alone is coded. The error is
-// the standard error over the probe's sequences.
-#include "core/base/strings.h"
+// Divergence of the model's next-token probabilities when one tensor alone is coded.
 #include "core/metric.h"
 
 namespace bitloom {
 namespace {
 
 Result<void> measure(const MetricTask& task, const CellSink& sink, JobContext& job) {
-  if (task.probe == nullptr || task.method == nullptr) {
-    return makeError(ErrorCode::InvalidArgument, "kld: needs a probe text and a method.");
-  }
-  return measureCells(task, "kld", sink, job, [&](const CellKey& cell) -> Result<Estimate> {
-    TRY(const ProbeResult result,
-        task.probe->measureTensor(cell.tensor, *cell.codec, *task.method, task.calibration, job));
-    return result.kld;
-  });
+  return measureDivergence(task, "kld", sink, job);
 }
 
 }  // namespace

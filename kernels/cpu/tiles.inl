@@ -167,6 +167,16 @@ inline void packPair(const float* b, size_t stride, size_t columns, size_t k, ui
   }
 }
 
+// Asks for a strip's tiles of the step after next: they come from the second cache, and the
+// processor's own foresight is late for them.
+template <size_t kParts>
+inline void prefetchStep(const uint8_t* strip) {
+  constexpr size_t kLine = 64;
+  const uint8_t* from = strip + 2 * kParts * kTileBytes;
+#pragma GCC unroll 32
+  for (size_t i = 0; i < kParts * kTileBytes; i += kLine) __builtin_prefetch(from + i);
+}
+
 // Adds to 32 rows × 32 columns of sums from two strips and a pair of right tiles per step. The
 // second strip may be the first again when there is no other. With two parts the order of the three
 // products lets every tile be loaded once.
@@ -176,6 +186,8 @@ inline void accumulateTiles(const uint8_t* a0, const uint8_t* a1, const uint8_t*
   for (size_t step = 0; step < steps; ++step, a0 += kStep, a1 += kStep, b += 2 * kStep) {
     _tile_loadd(6, b, 64);
     _tile_loadd(7, b + kStep, 64);
+    prefetchStep<kParts>(a0);
+    prefetchStep<kParts>(a1);
     if constexpr (kParts == 2) {
       _tile_loadd(4, a0 + kTileBytes, 64);
       _tile_dpbf16ps(0, 4, 6);

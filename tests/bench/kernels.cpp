@@ -38,6 +38,36 @@ void gemmInCache(benchmark::State& state, const CpuKernels* table) {
   gemm(state, table, 512, table->gemmColumns, 192);
 }
 
+// The differences of a linear op's input times its weights, added to what the op gave before.
+void tiles(benchmark::State& state, const CpuKernels* table, size_t m, size_t n, size_t k) {
+  const TileKernels& kernels = *table->tiles;
+  const auto a = someFloats(m * k);
+  const auto b = someFloats(n * k);
+  const auto base = someFloats(m * n);
+  std::vector<float> c(m * n);
+  std::vector<uint8_t> strips(kernels.inputBytes(m, k, 1));
+  std::vector<uint8_t> scratch(kernels.inputBytes(kernels.columns, k, 1));
+  kernels.prepare({strips.data(), a.data(), k, m, k, 1});
+  for (auto _ : state) {
+    for (size_t j = 0; j < n; j += kernels.columns) {
+      kernels.multiply({.strips = strips.data(),
+                        .rows = m,
+                        .b = b.data() + j * k,
+                        .bStride = k,
+                        .c = c.data() + j,
+                        .cStride = n,
+                        .n = std::min(kernels.columns, n - j),
+                        .k = k,
+                        .parts = 1,
+                        .scratch = scratch.data(),
+                        .base = base.data() + j,
+                        .baseStride = n});
+    }
+    benchmark::DoNotOptimize(c.data());
+  }
+  rate(state, 2.0 * double(m) * double(n) * double(k), "FLOP");
+}
+
 void attention(benchmark::State& state, const CpuKernels* table, size_t count) {
   const size_t width = 64, first = 512 - count;
   const auto q = someFloats(count * width);
@@ -91,6 +121,11 @@ const bool registered = [] {
     add("gemm 512 × 576 × 1536", gemm, size_t(512), size_t(576), size_t(1536));
     add("gemm 32 × 1536 × 576", gemm, size_t(32), size_t(1536), size_t(576));
     add("gemm 1 × 1536 × 576", gemm, size_t(1), size_t(1536), size_t(576));
+    if (table->tiles != nullptr) {
+      add("tiles 256 × 1536 × 576", tiles, size_t(256), size_t(1536), size_t(576));
+      add("tiles 256 × 576 × 1536", tiles, size_t(256), size_t(576), size_t(1536));
+      add("tiles 4096 × 1536 × 576", tiles, size_t(4096), size_t(1536), size_t(576));
+    }
     add("attention 64 queries", attention, size_t(64));
     add("attention 1 query", attention, size_t(1));
     add("silu gate", rows, true);

@@ -240,6 +240,57 @@ TEST(LiveLoop, RefusesAnotherModel) {
   EXPECT_EQ(result.error().code, ErrorCode::InvalidArgument);
 }
 
+// 17 sequences of 20 tokens.
+std::unique_ptr<LiveLoop> startLoop(TinyRun& run, double tolerance) {
+  ProbeOptions options = kProbe;
+  options.sequences = 17;
+  options.tolerance = tolerance;
+  return take(LiveLoop::create(run.reference(), run.randomTokens(340), options, run.job()));
+}
+
+TEST_P(LiveLoopHeads, ATensorIsMeasuredUntilItsIntervalIsWithinTheTolerance) {
+  TinyRun run(options());
+  run.setPrecision(precision());
+  const Method& nearest = *findMethod("nearest");
+  const auto all = startLoop(run, 0);
+  for (const char* name : {"token_embd.weight", "blk.1.ffn_down.weight"}) {
+    const auto measured = [&](LiveLoop& loop) {
+      return take(
+          loop.measureTensor(run.tensor(name), *findCodec("q4_0"), nearest, nullptr, run.job()));
+    };
+    const ProbeResult whole = measured(*all);
+    ASSERT_EQ(whole.kld.samples, 17U);
+    // Never sure: every sequence, and the same numbers.
+    EXPECT_EQ(measured(*startLoop(run, 1e-9)).sequenceKld, whole.sequenceKld);
+    const ProbeResult quick = measured(*startLoop(run, 100));
+    EXPECT_EQ(quick.sequenceKld,
+              std::vector<double>(whole.sequenceKld.begin(), whole.sequenceKld.begin() + 8));
+    EXPECT_EQ(quick.variant.size(), whole.variant.size());
+    // Between: as soon as the interval allows, and not before.
+    const std::span<const double> samples = whole.sequenceKld;
+    const Estimate twelve = estimate(samples.first(12));
+    const double tolerance = interval95(twelve) / twelve.mean * (1 + 1e-12);
+    const Estimate eight = estimate(samples.first(8));
+    const size_t wanted = interval95(eight) <= tolerance * eight.mean ? 8 : 12;
+    EXPECT_EQ(measured(*startLoop(run, tolerance)).kld.samples, wanted);
+  }
+}
+
+TEST(LiveLoop, WithAToleranceTheFirstSequencesAreSpreadOverTheText) {
+  TinyRun run;
+  const Tokenizer tokenizer = run.tokenizer();
+  std::string text;
+  for (char c = 'a'; c <= 'z'; ++c) text += std::string(20, c);
+  ProbeOptions options{.sequences = 5, .tokens = 8, .firstScored = 0};
+  const std::vector<TokenId> plain = take(probeTokens(tokenizer, text, options));
+  options.tolerance = 0.1;
+  const std::vector<TokenId> spread = take(probeTokens(tokenizer, text, options));
+  const size_t order[] = {0, 4, 2, 1, 3};
+  for (size_t i = 0; i < spread.size(); ++i) {
+    EXPECT_EQ(spread[i], plain[order[i / 8] * 8 + i % 8]) << i;
+  }
+}
+
 TEST(LiveLoop, ProbeSequencesAreSpreadEvenlyOverTheText) {
   TinyRun run;
   const Tokenizer tokenizer = run.tokenizer();

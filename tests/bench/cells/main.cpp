@@ -21,6 +21,7 @@ namespace {
 struct Arguments {
   std::string model = "builtin", text, codecs = "tq3_1s,q4_0,q5_0,q8_0";
   uint32_t sequences = 16, tokens = 256, sample = 10;
+  double tolerance = 0;
   bool exact = false;
 };
 
@@ -48,9 +49,10 @@ class Comparison {
     std::vector<const Codec*> codecs;
     for (const std::string& name : split(m_args.codecs, ',')) codecs.push_back(findCodec(name));
     const std::vector<CellKey> cells = scanCells(*m_model, codecs);
-    std::printf("| tensor | codec | scan | file | deviation | scan s | file s |\n");
-    std::printf("|---|---|---|---|---|---|---|\n");
+    std::printf("| tensor | codec | scan | sequences | file | deviation | scan s | file s |\n");
+    std::printf("|---|---|---|---|---|---|---|---|\n");
     std::vector<double> scanSeconds, ratios;
+    uint32_t within = 0;
     for (uint32_t i = 0; i < m_args.sample; ++i) {
       const CellKey& cell = cells[cells.size() * (2 * i + 1) / (2 * m_args.sample)];
       TRY(const ProbeResult scanned,
@@ -58,15 +60,17 @@ class Comparison {
       const auto from = Clock::now();
       TRY(const double file, throughFile(reference, cell));
       const double seconds = secondsSince(from);
-      std::printf("| %s | %s | %.4g | %.4g | %+.3f %% | %.2f | %.2f |\n",
+      std::printf("| %s | %s | %.4g | %zu | %.4g | %+.3f %% | %.2f | %.2f |\n",
                   m_model->tensors()[cell.tensor].name.c_str(),
-                  std::string(cell.codec->title).c_str(), scanned.kld.mean, file,
-                  100 * (scanned.kld.mean / file - 1), scanned.seconds, seconds);
+                  std::string(cell.codec->title).c_str(), scanned.kld.mean, scanned.kld.samples,
+                  file, 100 * (scanned.kld.mean / file - 1), scanned.seconds, seconds);
       std::fflush(stdout);
+      within += std::abs(scanned.kld.mean - file) <= interval95(scanned.kld);
       scanSeconds.push_back(scanned.seconds);
       ratios.push_back(seconds / scanned.seconds);
     }
     const double mean = estimate(scanSeconds).mean;
+    std::printf("%u of %u within their own 95 %% interval of the file's\n", within, m_args.sample);
     std::printf("median ratio %.1f; the reference %.1f s, %zu cells at %.2f s each: %.0f s\n",
                 percentile(ratios, 0.5), start, cells.size(), mean,
                 start + mean * double(cells.size()));
@@ -81,7 +85,7 @@ class Comparison {
     TRY(const auto path, m_args.text.empty() ? builtinCalibrationText()
                                              : Result<std::filesystem::path>(m_args.text));
     TRY(const std::string text, readText(path));
-    m_options = {m_args.sequences, m_args.tokens, 8};
+    m_options = {m_args.sequences, m_args.tokens, 8, m_args.tolerance};
     TRY(m_tokens, probeTokens(tokenizer, text, m_options));
     for (uint32_t s = 0; s < m_args.sequences; ++s) {
       const auto first = m_tokens.begin() + std::ptrdiff_t(s) * m_args.tokens;
@@ -131,6 +135,7 @@ int main(int argc, char** argv) {
   app.add_option("--chunks", args.sequences, "Sequences");
   app.add_option("--tokens", args.tokens, "Tokens of a sequence");
   app.add_option("--sample", args.sample, "Cells to compare, spread over all");
+  app.add_option("--tolerance", args.tolerance, "Stop a cell at this relative half width");
   app.add_flag("--exact", args.exact, "All arithmetic in f32");
   CLI11_PARSE(app, argc, argv);
   bitloom::Workers workers;
