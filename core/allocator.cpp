@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
 #include <limits>
-#include <sstream>
 
 #include "core/allocators/knapsack/problem.h"
 #include "core/allocators/knapsack/relaxation.h"
@@ -40,12 +38,6 @@ Error belowFloor(uint64_t target, const SizeRange& range) {
   return makeError(ErrorCode::InvalidArgument, "A file of ", sizeText(target),
                    " cannot be reached: the candidates and pins allow ", sizeText(range.floor),
                    " to ", sizeText(range.ceiling), ".");
-}
-
-std::string perMegabyte(double lambda) {
-  std::ostringstream text;
-  text << std::setprecision(2) << lambda * 1e6;
-  return text.str();
 }
 
 // Each uniform choice as one option: all items at candidate c. Candidates with an unmeasured cell
@@ -111,11 +103,7 @@ Result<SizeRange> reachableSizes(const Model& model, const Graph& graph,
 
 Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity& sensitivity,
                        const AllocationRequest& request, JobContext& job) {
-  const Allocator* allocator = findAllocator(request.allocator);
-  if (!allocator) {
-    return makeError(ErrorCode::InvalidArgument, "There is no allocator named \"",
-                     request.allocator, "\".");
-  }
+  TRY(const Allocator* allocator, allocatorOf(request));
   TRY(const Problem problem, makeProblem(model, graph, request, &sensitivity));
   const SizeRange range = rangeOf(problem);
   if (request.fileBytes < range.floor) return belowFloor(request.fileBytes, range);
@@ -129,15 +117,9 @@ Result<Solution> solve(const Model& model, const Graph& graph, const Sensitivity
     };
   }
   TRY(const Allocation allocation, allocator->solve(task, job));
-  Solution solution;
-  solution.recipe = recipeFor(problem, model, request, allocation.option,
-                              strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));
-  solution.recipe.name = strCat("mix ", binarySize(request.fileBytes));
-  // What was measured with a method is encoded with it.
-  for (Rule& rule : solution.recipe.rules) rule.method = sensitivity.method;
-  TRY(solution.plan, resolve(solution.recipe, model));
+  TRY(Solution solution, solutionOf(problem, model, sensitivity, request, allocation,
+                                    strCat("mix ", binarySize(request.fileBytes))));
   CHECK(solution.plan.fileBytes <= request.fileBytes);
-  solution.predicted = predict(model, solution.plan, sensitivity);
   return solution;
 }
 

@@ -68,6 +68,7 @@ class Predictor {
 
   Prediction predict(const Plan& plan) const;
   Prediction uncorrected(const Plan& plan) const;
+  bool isCorrected() const { return m_correction.has_value(); }
 
  private:
   struct Known {

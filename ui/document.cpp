@@ -72,7 +72,8 @@ Result<Document::Opened> Document::load(const std::string& argument, WeightCache
   }
   opened.chatTemplate = ChatTemplate::detect(model.metadata());
   TRY(job.checkpoint());
-  readSensitivities(opened, store);
+  TRY(opened.work->text, workingText({}));
+  opened.sensitivities = readSensitivities(*opened.work, true, store);
   return opened;
 }
 
@@ -106,20 +107,14 @@ void Document::open(const QString& path) {
 }
 
 void Document::adopt(Opened opened) {
-  stopScan();
-  if (m_measureJob != 0) m_jobs.cancel(m_measureJob);
-  m_measureJob = 0;
-  m_measureAgain = false;
+  forgetMeasurements();
+  m_textFile.clear();
   m_work = std::move(opened.work);
   m_model = m_work->model;
   m_reference = std::move(opened.reference);
   m_template = std::move(opened.chatTemplate);
   m_inferenceProblem = QString::fromStdString(opened.problem);
   m_sensitivities = std::move(opened.sensitivities);
-  m_live.reset();
-  m_probe.reset();
-  m_probeText.clear();
-  m_damage = {};
   m_recipePath.clear();
   m_previewing = false;
   m_undo.clear();
@@ -133,6 +128,22 @@ void Document::adopt(Opened opened) {
     emit sensitivityChanged(QString::fromStdString(metric));
   }
   emit scanChanged();
+}
+
+// Stops and forgets what was measured on a model or a text that is left.
+void Document::forgetMeasurements() {
+  stopScan();
+  m_feed.reset();
+  m_feedTimer.stop();
+  m_scanJob = 0;
+  if (m_measureJob != 0) m_jobs.cancel(m_measureJob);
+  m_measureJob = 0;
+  m_measureAgain = false;
+  m_predictors.clear();
+  m_live.reset();
+  m_probe.reset();
+  m_probeText.clear();
+  m_damage = {};
 }
 
 Recipe Document::startRecipe() const {

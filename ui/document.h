@@ -91,12 +91,18 @@ class Document : public QObject {
   const Sensitivity& sensitivity(const std::string& metric) const;
   // Starts or continues a scan; cells arrive through `cellMeasured`. One scan at a time.
   void startScan(const std::string& metric, const std::vector<std::string>& codecs);
+  // The text that scans and probes read: a file, or empty for the built-in one. What is known of
+  // another text is read in the background; `textChanged` or `failed` follows, and a running scan
+  // stops.
+  void setTextFile(const QString& path);
+  QString textFile() const { return m_textFile; }
   void stopScan();
   bool isScanning() const;
   int scanJob() const { return m_scanJob; }
   // Cells that predict what a plan measures: those of `kld` or of the sketch.
   const Sensitivity& predictingCells() const;
-  Prediction prediction() const;  // of plan(), by these; NaN when they do not cover it
+  const Predictor& predictor() const;  // by these; kept until they change
+  Prediction prediction() const;       // of plan(); NaN when they do not cover it
 
   // Solves for a file size around the pins. Instant allocator; empty with a reason when impossible.
   Result<Solution> solveFor(uint64_t fileBytes, const std::vector<const Codec*>& codecs) const;
@@ -126,6 +132,7 @@ class Document : public QObject {
   void sensitivityChanged(const QString& metric);  // many cells at once, or another model
   void cellMeasured(const QString& metric, const Cell& cell);
   void scanChanged();  // started, stopped
+  void textChanged();
   void runsChanged();
   void quantized(const QuantizeSummary& summary);
   void exported(const QuantizeSummary& summary, const QString& command);
@@ -134,11 +141,18 @@ class Document : public QObject {
  private:
   class RecipeCommand;
   struct Opened;
+  struct OtherText;
   struct Live;
   struct ScanFeed;
   static Result<Opened> load(const std::string& argument, WeightCache& weights,
                              ExperimentStore& store, JobContext& job);
-  static void readSensitivities(Opened& opened, ExperimentStore& store);
+  using Sensitivities = std::map<std::string, Sensitivity>;
+  static Sensitivities readSensitivities(const ModelWork& work, bool builtinText,
+                                         ExperimentStore& store);
+  void adopt(OtherText other, const QString& path);
+  void forgetMeasurements();
+  Sensitivity& changeCells(const std::string& metric);
+  const Predictor& predictorOf(const std::string& metric) const;
   void adopt(Opened opened);
   Recipe startRecipe() const;
   bool apply(const Recipe& recipe);  // resolves, shows, schedules the measurement
@@ -172,7 +186,9 @@ class Document : public QObject {
   Plan m_plan;
   bool m_previewing = false;
   QUndoStack m_undo;
-  std::map<std::string, Sensitivity> m_sensitivities;
+  Sensitivities m_sensitivities;
+  mutable std::map<std::string, Predictor> m_predictors;  // of them; made when needed
+  QString m_textFile;
   std::vector<const Codec*> m_choices;
   std::vector<const Codec*> m_ladder;
   int m_scanJob = 0;

@@ -21,9 +21,8 @@ Result<void> Document::Live::prepare(JobContext& job) {
   TRY(auto changed, work->reference());
   reference = std::move(source);
   variant = std::move(changed);
-  TRY(auto words, workingText());
   const ProbeOptions options;
-  TRY(auto tokens, probeTokens(*work->tokenizer, words, options));
+  TRY(auto tokens, probeTokens(*work->tokenizer, work->text.text, options));
   const size_t first = std::min<size_t>(options.tokens, tokens.size());
   const size_t shown = std::min(kTextTokens, first);
   text = validUtf8(work->tokenizer->decode(std::span(tokens).subspan(first - shown, shown)));
@@ -80,9 +79,8 @@ void Document::measured(Result<ProbeResult> result, const std::string& planHash)
   m_probeText = QString::fromStdString(m_live->text).simplified();
   const bool current = planHash == m_plan.hash && !m_previewing;
   if (current && result) {
-    m_damage = {.kind = Damage::Kind::Measured,
-                .value = result->kld.mean,
-                .predicted = m_damage.predicted};
+    m_damage = {
+        .kind = Damage::Kind::Measured, .value = result->kld.mean, .predicted = m_damage.predicted};
     m_damage.error = result->kld.error;
     m_damage.seconds = result->seconds;
     const ProbeOptions& probe = m_live->loop->options();

@@ -16,6 +16,12 @@ struct Document::Opened {
   std::map<std::string, Sensitivity> sensitivities;
 };
 
+// The open model with another text, and what the store knows of it on that text.
+struct Document::OtherText {
+  std::shared_ptr<ModelWork> work;
+  std::map<std::string, Sensitivity> sensitivities;
+};
+
 // Belongs to the one job that measures; the window does not look inside while it runs.
 struct Document::Live {
   std::shared_ptr<ModelWork> work;

@@ -9,35 +9,97 @@
 #include "ui/document_private.h"
 
 namespace bitloom {
-void Document::readSensitivities(Opened& opened, ExperimentStore& store) {
-  const Model& model = *opened.work->model;
+Document::Sensitivities Document::readSensitivities(const ModelWork& work, bool builtinText,
+                                                    ExperimentStore& store) {
+  Sensitivities result;
+  const Model& model = *work.model;
   std::filesystem::path shipped = model.path();
   shipped.replace_extension(".scan.json");
-  if (std::error_code ignored; std::filesystem::exists(shipped, ignored)) {
+  if (std::error_code ignored; builtinText && std::filesystem::exists(shipped, ignored)) {
     if (auto cells = loadSensitivity(shipped); cells && cells->fingerprint == model.fingerprint()) {
-      opened.sensitivities[cells->metric] = std::move(*cells);
+      result[cells->metric] = std::move(*cells);
     }
   }
   for (const Metric* metric : metrics()) {
-    auto request = scanRequest(*metric, {});
-    if (!request) continue;
-    auto key = scanKey(model, opened.work->tokenizer.get(), *request);
+    const ScanRequest request = scanRequest(*metric, {}, work.text);
+    auto key = scanKey(model, work.tokenizer.get(), request);
     if (!key) continue;
     auto known = store.findScan(*key);
     if (!known || !*known) continue;
     auto cells = store.cells(**known);
     if (!cells || cells->cells.empty()) continue;
-    Sensitivity& all = opened.sensitivities[std::string(metric->name)];
+    Sensitivity& all = result[std::string(metric->name)];
     if (all.textHash != key->textHash) all = {};  // never mixes two texts
     all.metric = std::string(metric->name);
     all.fingerprint = key->fingerprint;
-    all.text = request->textName;
+    all.text = request.textName;
     all.textHash = key->textHash;
     all.plans = std::move(cells->plans);
     for (Cell& cell : cells->cells) {
       if (all.find(cell.tensor, cell.codec) == nullptr) all.cells.push_back(std::move(cell));
     }
   }
+  return result;
+}
+
+void Document::setTextFile(const QString& path) {
+  if (!isOpen() || path == m_textFile) return;
+  auto store = m_store.openAnother();
+  if (!store) {
+    emit failed(tr("Text"), QString::fromStdString(store.error().message));
+    return emit textChanged();
+  }
+  auto own = std::make_shared<ExperimentStore>(std::move(*store));
+  const std::filesystem::path file = path.toStdString();
+  m_jobs.start<OtherText>(
+      tr("Read %1").arg(path.isEmpty() ? tr("the built-in text") : path.section('/', -1)),
+      JobPriority::Chat, this,
+      [own, file, work = m_work](JobContext&) -> Result<OtherText> {
+        OtherText other;
+        other.work = std::make_shared<ModelWork>();
+        other.work->model = work->model;
+        other.work->tokenizer = work->tokenizer;
+        other.work->weights = work->weights;
+        TRY(other.work->text, workingText(file));
+        if (work->tokenizer != nullptr) {
+          TRY(probeTokens(*work->tokenizer, other.work->text.text, findMetric("kld")->probe));
+        }
+        other.sensitivities = readSensitivities(*other.work, file.empty(), *own);
+        return other;
+      },
+      [this, path, work = m_work](Result<OtherText> other) {
+        if (work != m_work) return;  // another model, or another text, came meanwhile
+        if (other) return adopt(std::move(*other), path);
+        if (other.error().code != ErrorCode::Cancelled) {
+          emit failed(tr("Text"), QString::fromStdString(other.error().message));
+        }
+        emit textChanged();
+      },
+      /*quiet=*/true);
+}
+
+void Document::adopt(OtherText other, const QString& path) {
+  forgetMeasurements();
+  m_work = std::move(other.work);
+  m_textFile = path;
+  m_sensitivities = std::move(other.sensitivities);
+  emit textChanged();
+  for (const Metric* metric : metrics()) {
+    emit sensitivityChanged(QString::fromUtf8(metric->name.data(), qsizetype(metric->name.size())));
+  }
+  emit scanChanged();
+  emit damageChanged();
+  measureSoon();
+}
+
+// Cells that are about to change: what was made of them is no longer right.
+Sensitivity& Document::changeCells(const std::string& metric) {
+  m_predictors.erase(metric);
+  return m_sensitivities[metric];
+}
+
+const Predictor& Document::predictorOf(const std::string& metric) const {
+  return m_predictors.try_emplace(metric, *m_model, sensitivity(metric)).first->second;
 }
 
 const Sensitivity& Document::sensitivity(const std::string& metric) const {
@@ -66,7 +128,7 @@ void Document::startScan(const std::string& metric, const std::vector<std::strin
   auto own = std::make_shared<ExperimentStore>(std::move(*store));
   auto work = [item, codecs, own, feed = m_feed,
                model = m_work](JobContext& job) -> Result<Sensitivity> {
-    TRY(auto request, scanRequest(*item, codecs));
+    const ScanRequest request = scanRequest(*item, codecs, model->text);
     TRY(auto reference, model->reference());
     const CellSink sink = [&feed](const Cell& cell) -> Result<void> {
       const std::scoped_lock lock(feed->mutex);
@@ -80,14 +142,14 @@ void Document::startScan(const std::string& metric, const std::vector<std::strin
           .arg(QString::fromUtf8(item->title.data(), qsizetype(item->title.size())));
   m_scanJob = m_jobs.start<Sensitivity>(
       title, JobPriority::Scan, this, work, [this, feed = m_feed](Result<Sensitivity> result) {
-        if (feed != m_feed) return;
+        if (feed != m_feed) return emit runsChanged();  // of a model or text that was left
         takeCells();
         m_feed.reset();
         m_feedTimer.stop();
         m_scanJob = 0;
         if (result) {
           // The scan's header (text, hash, tokens) with every cell, also those of other codecs.
-          Sensitivity& all = m_sensitivities[result->metric];
+          Sensitivity& all = changeCells(result->metric);
           if (all.textHash.empty() || all.textHash == result->textHash) {
             for (const Cell& cell : result->cells) mergeCell(all, cell);
             result->cells = std::move(all.cells);
@@ -118,7 +180,7 @@ void Document::takeCells() {
     cells.swap(m_feed->cells);
   }
   if (cells.empty()) return;
-  Sensitivity& all = m_sensitivities[m_feed->metric];
+  Sensitivity& all = changeCells(m_feed->metric);
   all.metric = m_feed->metric;
   all.fingerprint = m_model->fingerprint();
   const QString metric = QString::fromStdString(m_feed->metric);
@@ -141,14 +203,20 @@ void Document::mergeCell(Sensitivity& into, const Cell& cell) {
 
 const Sensitivity& Document::predictingCells() const {
   for (const Metric* metric : metricsByWorth()) {
-    const Sensitivity& cells = sensitivity(std::string(metric->name));
+    const std::string name(metric->name);
+    const Sensitivity& cells = sensitivity(name);
     if (!(metric->measured || metric->quadratic) || cells.cells.empty()) continue;
-    if (std::isfinite(predict(*m_model, m_plan, cells).value)) return cells;
+    if (std::isfinite(predictorOf(name).predict(m_plan).value)) return cells;
   }
   return sensitivity("kld");
 }
 
-Prediction Document::prediction() const { return predict(*m_model, m_plan, predictingCells()); }
+const Predictor& Document::predictor() const {
+  const Sensitivity& cells = predictingCells();
+  return predictorOf(cells.metric.empty() ? "kld" : cells.metric);
+}
+
+Prediction Document::prediction() const { return predictor().predict(m_plan); }
 
 Result<Solution> Document::solveFor(uint64_t fileBytes,
                                     const std::vector<const Codec*>& codecs) const {

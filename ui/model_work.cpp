@@ -10,21 +10,25 @@ constexpr uint32_t kTrials = 16;  // plans measured after a scan
 
 }  // namespace
 
-Result<std::string> workingText() {
-  TRY(auto path, builtinCalibrationText());
-  return readText(path);
+Result<NamedText> workingText(const std::filesystem::path& path) {
+  std::filesystem::path file = path;
+  if (file.empty()) {
+    TRY(file, builtinCalibrationText());
+  }
+  TRY(std::string text, readText(file));
+  return NamedText{file.filename().string(), std::move(text)};
 }
 
-Result<ScanRequest> scanRequest(const Metric& metric, std::vector<const Codec*> codecs) {
+ScanRequest scanRequest(const Metric& metric, std::vector<const Codec*> codecs,
+                        const NamedText& text) {
   ScanRequest request;
   request.metric = &metric;
   request.codecs = std::move(codecs);
   request.probe = metric.probe;
   request.trials = kTrials;
   if (!metric.needsText) return request;
-  TRY(auto path, builtinCalibrationText());
-  TRY(request.text, readText(path));
-  request.textName = path.filename().string();
+  request.text = text.text;
+  request.textName = text.name;
   return request;
 }
 
@@ -74,9 +78,8 @@ Result<std::shared_ptr<const Calibration>> ModelWork::calibrationFor(const Plan&
   // Without the lock: a job that held it would stand aside at its checkpoints for the very job of
   // higher priority that waits for the lock. Two that begin together make the same twice.
   job.step("calibration");
-  TRY(auto path, builtinCalibrationText());
-  TRY(auto text, readText(path));
-  TRY(auto made, calibrateOn(plainPart(path.filename().string(), std::move(text)), moments, job));
+  TRY(NamedText words, workingText({}));
+  TRY(auto made, calibrateOn(plainPart(words.name, std::move(words.text)), moments, job));
   const std::scoped_lock lock(m_mutex);
   if (!serves()) m_calibration = std::make_shared<const Calibration>(std::move(made));
   return m_calibration;

@@ -10,6 +10,7 @@
 #include "core/inference/tokenizer.h"
 #include "core/metric.h"
 #include "core/scan.h"
+#include "core/strata.h"
 #include "core/variant.h"
 
 namespace bitloom {
@@ -18,6 +19,7 @@ struct ModelWork {
   std::shared_ptr<const Model> model;
   std::shared_ptr<const Tokenizer> tokenizer;  // null: the model has none
   WeightCache* weights = nullptr;
+  NamedText text;  // that scans and probes read; calibration has the built-in one
 
   Result<Variant> reference() const { return Variant::create(model, *weights); }
 
@@ -32,8 +34,10 @@ struct ModelWork {
   std::shared_ptr<const Calibration> m_calibration;
 };
 
-// The text that scans, probes and calibration read; held-out text is for proofs alone.
-Result<std::string> workingText();
-Result<ScanRequest> scanRequest(const Metric& metric, std::vector<const Codec*> codecs);
+// The whole of a file; of the built-in calibration text for an empty path. Held-out text is for
+// proofs alone.
+Result<NamedText> workingText(const std::filesystem::path& path);
+ScanRequest scanRequest(const Metric& metric, std::vector<const Codec*> codecs,
+                        const NamedText& text);
 
 }  // namespace bitloom

@@ -7,6 +7,7 @@
 #include "app/cli/verbs.h"
 #include "core/allocator.h"
 #include "core/architecture.h"
+#include "core/device_split.h"
 #include "core/exporter.h"
 #include "core/live_loop.h"
 #include "core/method.h"
@@ -17,6 +18,8 @@ namespace {
 struct PlanArguments {
   std::string model, recipe, size, codec, codecs, scan, metric = "kld", allocator = "knapsack";
   std::string text, output, profile = "thetom";
+  std::string memory;
+  uint32_t context = 4096;
   double bpw = 0;
   std::vector<std::string> pins;
   bool fuse = false;
@@ -98,7 +101,27 @@ struct PlanProbe {
   Precision precision;
 };
 
-Result<Solution> solveBudget(Console& console, const PlanArguments& args, const Model& model) {
+// "8GiB", or several with or without a name: "cpu=8GiB,gpu=6GiB".
+Result<std::vector<DeviceMemory>> parseDevices(const std::string& list) {
+  std::vector<DeviceMemory> devices;
+  for (const std::string& each : split(list, ',')) {
+    const size_t equals = each.find('=');
+    DeviceMemory device;
+    device.name = equals == std::string::npos ? strCat("device ", devices.size() + 1)
+                                              : each.substr(0, equals);
+    TRY(device.bytes, parseSize(equals == std::string::npos ? each : each.substr(equals + 1)));
+    devices.push_back(device);
+  }
+  return devices;
+}
+
+struct Budgeted {
+  Solution solution;
+  std::vector<DeviceMemory> devices;  // empty: the budget was a file's
+  std::vector<DeviceShare> shares;
+};
+
+Result<Budgeted> solveBudget(Console& console, const PlanArguments& args, const Model& model) {
   TRY(auto sensitivity, openCells(console, args, model));
   TRY(auto graph, buildGraph(model));
   AllocationRequest request{.codecs = codecsOf(sensitivity),
@@ -109,12 +132,53 @@ Result<Solution> solveBudget(Console& console, const PlanArguments& args, const 
     TRY(request.codecs, parseCodecs(args.codecs));
   }
   TRY(request.pins, parsePins(args.pins));
+  Budgeted result;
+  if (!args.memory.empty()) {
+    TRY(result.devices, parseDevices(args.memory));
+    TRY(auto split, console.run<DeviceSplit>("Solve", JobPriority::Probe, [&](JobContext& job) {
+      return solveSplit(model, graph, sensitivity, request, result.devices, args.context, job);
+    }));
+    result.solution = std::move(split.solution);
+    result.shares = std::move(split.shares);
+    return result;
+  }
   TRY(request.fileBytes, targetBytes(args, model, request, graph));
   PlanProbe probe{.engine = {}, .loop = {}, .args = args, .precision = console.precision()};
   request.measure = [&](const Plan& plan, JobContext& job) { return probe.measure(plan, job); };
-  return console.run<Solution>("Solve", JobPriority::Probe, [&](JobContext& job) {
+  TRY(result.solution, console.run<Solution>("Solve", JobPriority::Probe, [&](JobContext& job) {
     return solve(model, graph, sensitivity, request, job);
-  });
+  }));
+  return result;
+}
+
+std::string sharesText(const Budgeted& budgeted, uint32_t context) {
+  std::vector<std::vector<std::string>> rows = {
+      {"device", "blocks", "weights", strCat("cache at ", context), "free"}};
+  for (size_t d = 0; d < budgeted.shares.size(); ++d) {
+    const DeviceShare& share = budgeted.shares[d];
+    const uint64_t taken = share.weightBytes + share.cacheBytes;
+    rows.push_back({budgeted.devices[d].name,
+                    share.firstBlock == share.endBlock
+                        ? "-"
+                        : strCat(share.firstBlock, " … ", share.endBlock - 1),
+                    binarySize(share.weightBytes), binarySize(share.cacheBytes),
+                    binarySize(budgeted.devices[d].bytes - taken)});
+  }
+  return table(rows);
+}
+
+Json sharesJson(const Budgeted& budgeted) {
+  Json result = Json::array();
+  for (size_t d = 0; d < budgeted.shares.size(); ++d) {
+    const DeviceShare& share = budgeted.shares[d];
+    result.push_back({{"name", budgeted.devices[d].name},
+                      {"memory", budgeted.devices[d].bytes},
+                      {"first_block", share.firstBlock},
+                      {"end_block", share.endBlock},
+                      {"weight_bytes", share.weightBytes},
+                      {"cache_bytes", share.cacheBytes}});
+  }
+  return result;
 }
 
 // "predicted KLD 0.31 (95 %: 0.27 … 0.36)" where plans were measured, else the standard error.
@@ -131,6 +195,7 @@ Result<void> runPlan(Console& console, const PlanArguments& args) {
   TRY(auto model, openModel(args.model));
   Recipe recipe;
   std::optional<Prediction> predicted;
+  Budgeted budgeted;
   if (!args.recipe.empty() || !args.codec.empty()) {
     TRY(recipe, openRecipe(args.recipe, args.codec));
     TRY(auto pins, parsePins(args.pins));
@@ -138,9 +203,9 @@ Result<void> runPlan(Console& console, const PlanArguments& args) {
       recipe.rules.push_back({.pattern = pattern, .codec = codec, .why = "pinned", .pinned = true});
     }
   } else {
-    TRY(auto solution, solveBudget(console, args, *model));
-    recipe = solution.recipe;
-    predicted = solution.predicted;
+    TRY(budgeted, solveBudget(console, args, *model));
+    recipe = budgeted.solution.recipe;
+    predicted = budgeted.solution.predicted;
   }
   TRY(auto plan, resolve(recipe, *model));
   if (!args.output.empty()) TRY(saveRecipe(recipe, args.output));
@@ -154,6 +219,10 @@ Result<void> runPlan(Console& console, const PlanArguments& args) {
   }
   std::string text = planTable(plan, *model);
   if (predicted) text += predictionText(*predicted);
+  if (!budgeted.shares.empty()) {
+    result["devices"] = sharesJson(budgeted);
+    text += sharesText(budgeted, args.context);
+  }
   console.print(result, text);
   return {};
 }
@@ -195,10 +264,16 @@ Verb addPlan(CLI::App& app, Console& console) {
   auto* what = verb->add_option_group("what");
   what->add_option("--recipe", args->recipe, "A recipe file");
   what->add_option("--size", args->size, "Size of the final file: 96MiB, 2.9GB");
+  what->add_option("--memory", args->memory,
+                   "What weights and key-value cache may take: 8GiB; of several devices in the "
+                   "order of their blocks: cpu=8GiB,gpu=6GiB");
   what->add_option("--bpw", args->bpw, "Bits per weight over all tensors")
       ->check(CLI::PositiveNumber);
   what->add_option("--codec", args->codec, "One codec for every 2-D weight");
   what->require_option(1);
+  verb->add_option("--ctx", args->context, "Tokens of the cache, for --memory")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
   verb->add_option("--scan", args->scan, "Cells from `scan -o` (default: the store's)");
   verb->add_option("--metric", args->metric, "Which of the store's scans, without --scan")
       ->capture_default_str();

@@ -41,9 +41,17 @@ uint64_t KvCache::bytes() const {
 }
 
 uint64_t KvCache::bytesFor(const Graph& graph, uint32_t capacity, KvFormat format) {
+  uint64_t bytes = 0;
+  for (int block = 0; block < int(graph.blocks); ++block) {
+    bytes += bytesFor(graph, capacity, format, block);
+  }
+  return bytes;
+}
+
+uint64_t KvCache::bytesFor(const Graph& graph, uint32_t capacity, KvFormat format, int block) {
   uint64_t widths = 0;
   for (const Op& op : graph.ops) {
-    if (op.kind == OpKind::Attention) {
+    if (op.kind == OpKind::Attention && op.block == block) {
       widths += uint64_t(op.kvHeads) * (op.headWidth + op.valueWidth);
     }
   }

@@ -22,6 +22,7 @@ class KvCache {
   void setSize(uint32_t positions) { m_size = positions; }  // truncates, or commits appended ones
   uint64_t bytes() const;
   static uint64_t bytesFor(const Graph& graph, uint32_t capacity, KvFormat format);
+  static uint64_t bytesFor(const Graph& graph, uint32_t capacity, KvFormat format, int block);
 
   // Writes `count` positions of block `block` starting at `position`.
   void write(int block, uint32_t position, uint32_t count, const float* keys, const float* values);

@@ -126,22 +126,21 @@ double meanBits(const Model& model, const Plan& plan, const std::vector<size_t>&
   return weights ? double(bytes) * 8 / double(weights) : 0;
 }
 
-Prediction predictedChange(const Model& model, const Plan& before, const Plan& after,
-                           const Sensitivity& cells) {
+Prediction predictedChange(const Plan& before, const Plan& after, const Predictor& predictor) {
   std::set<size_t> changed;
   const size_t count = std::min(before.tensors.size(), after.tensors.size());
   for (size_t i = 0; i < count; ++i) {
     if (before.tensors[i].effective != after.tensors[i].effective) changed.insert(i);
   }
   if (changed.empty()) return {};
-  if (!cells.plans.empty()) {  // what a tensor does depends on the others: whole plans compared
-    const Prediction was = predict(model, before, cells);
-    const Prediction is = predict(model, after, cells);
+  if (predictor.isCorrected()) {  // what a tensor does depends on the others: whole plans compared
+    const Prediction was = predictor.predict(before);
+    const Prediction is = predictor.predict(after);
     const double change = is.value - was.value;
     return {.value = change, .error = std::abs(change) * is.error / is.value};
   }
-  const Prediction was = predict(model, only(before, changed), cells);
-  const Prediction is = predict(model, only(after, changed), cells);
+  const Prediction was = predictor.predict(only(before, changed));
+  const Prediction is = predictor.predict(only(after, changed));
   return {.value = is.value - was.value, .error = std::hypot(is.error, was.error)};
 }
 

@@ -39,8 +39,7 @@ double meanBits(const Model& model, const Plan& plan, const std::vector<size_t>&
 
 // Predicted change of damage from plan to plan, by the cells of the tensors that differ. NaN when a
 // cell is missing.
-Prediction predictedChange(const Model& model, const Plan& before, const Plan& after,
-                           const Sensitivity& cells);
+Prediction predictedChange(const Plan& before, const Plan& after, const Predictor& predictor);
 
 // The edited recipe with the other, unpinned weights solved again so that the file is not larger
 // than `fileBytes`. The edited tensors end as they were asked for, pinned only if they were before.

@@ -293,8 +293,7 @@ QStringList LoomPage::bubble(const FaderLevels& levels) const {
   const QString was = QString::number(meanBits(m_document.model(), *m_dragged, tensors), 'f', 3);
   const QString is = formatBpw(meanBits(m_document.model(), after, tensors));
   QString second = signedSize(after.fileBytes, m_dragged->fileBytes);
-  const Prediction change =
-      predictedChange(m_document.model(), *m_dragged, after, m_document.predictingCells());
+  const Prediction change = predictedChange(*m_dragged, after, m_document.predictor());
   second += std::isfinite(change.value) ? tr(" · ΔKLD %1 (predicted)").arg(signedDamage(change))
                                         : tr(" · ΔKLD measured on release");
   QStringList lines{tr("%1: %2 → %3").arg(where, was, is), second};

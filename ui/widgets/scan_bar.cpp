@@ -2,6 +2,8 @@
 #include "ui/widgets/scan_bar.h"
 
 #include <QComboBox>
+#include <QFileDialog>
+#include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QPushButton>
@@ -13,6 +15,7 @@
 #include "core/metric.h"
 #include "ui/document.h"
 #include "ui/format.h"
+#include "ui/settings.h"
 #include "ui/widgets/card.h"
 #include "ui/widgets/heat_legend.h"
 #include "ui/widgets/metric_scatter.h"
@@ -22,6 +25,8 @@ namespace {
 
 constexpr const char* kUsualCodec = "tq3_1s";
 constexpr const char* kUsualMetric = "kld";
+constexpr const char* kTextsKey = "texts";
+constexpr qsizetype kTextsKept = 6;
 constexpr uint64_t kPaceCells = 3;  // measured cells after which a pace means something
 
 QString text(std::string_view view) {
@@ -64,6 +69,17 @@ ScanBar::ScanBar(Document& document, QWidget* parent) : QWidget(parent), m_docum
   connect(&m_document, &Document::sensitivityChanged, this, [this] {
     showTexts();
     showScan();
+  });
+  connect(&m_document, &Document::textChanged, this, [this] {
+    m_secondsPerCell = 0;
+    if (const QString file = m_document.textFile(); !file.isEmpty()) {
+      Settings settings;
+      QStringList files = settings.value(kTextsKey).toStringList();
+      files.removeAll(file);
+      files.prepend(file);
+      settings.setValue(kTextsKey, files.mid(0, kTextsKept));
+    }
+    showTexts();
   });
   connect(&m_document.jobs(), &JobList::changed, this, [this] {
     if (!m_document.isScanning()) return;
@@ -113,6 +129,7 @@ void ScanBar::build() {
     showScan();
     emit choiceChanged();
   });
+  connect(m_text, &QComboBox::activated, this, &ScanBar::chooseText);
   connect(m_scan, &QPushButton::clicked, this, &ScanBar::toggleScan);
   connect(m_stop, &QPushButton::clicked, &m_document, &Document::stopScan);
   connect(m_compare, &QPushButton::clicked, this, &ScanBar::compareMetrics);
@@ -160,21 +177,48 @@ void ScanBar::showModel() {
   emit choiceChanged();
 }
 
+// The built-in text, the user's last ones, and a way to more. Each file is a stratum: code, chat in
+// another language, whatever the model is for.
 void ScanBar::showTexts() {
   const Metric* item = metric();
   m_text->clear();
   if (item && !item->needsText && !item->measured) {
     m_text->addItem(tr("no text needed"));
+    m_text->setEnabled(false);
   } else {
-    const QString name =
-        item ? text(m_document.sensitivity(std::string(item->name)).text) : QString();
-    m_text->addItem(name.isEmpty() ? tr("built-in text") : name);
+    m_text->addItem(tr("built-in text"), QString());
+    for (const QString& file : Settings().value(kTextsKey).toStringList()) {
+      m_text->addItem(QFileInfo(file).fileName(), file);
+      m_text->setItemData(m_text->count() - 1, file, Qt::ToolTipRole);
+    }
+    m_text->insertSeparator(m_text->count());
+    m_text->addItem(tr("Choose a file…"));
+    m_text->setCurrentIndex(std::max(0, m_text->findData(m_document.textFile())));
+    m_text->setEnabled(m_document.isOpen());
   }
-  m_text->setEnabled(m_text->count() > 1);
+  m_text->setToolTip(
+      tr("What scans and probes read. Damage depends on it: choose a text like those that the "
+         "model is for. Each text has cells of its own."));
   if (item) {
     m_metric->setToolTip(tooltipOf(*item));
     m_legend->setMeaning(item->measured, text(item->unit));
   }
+}
+
+void ScanBar::chooseText(int index) {
+  if (index == m_text->count() - 1) return openText();
+  m_document.setTextFile(m_text->itemData(index).toString());
+}
+
+void ScanBar::openText() {
+  showTexts();  // what is in use, while the dialog is open
+  auto* dialog = new QFileDialog(window(), tr("Text to scan on"), {},
+                                 tr("Texts (*.txt *.md *.raw);;All files (*)"));
+  dialog->setObjectName("textDialog");
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  dialog->setFileMode(QFileDialog::ExistingFile);
+  connect(dialog, &QFileDialog::fileSelected, &m_document, &Document::setTextFile);
+  dialog->open();
 }
 
 // --- scan ------------------------------------------------------------------------------------

@@ -40,6 +40,8 @@ class ScanBar : public QWidget {
   void build();
   void showModel();
   void showTexts();
+  void chooseText(int index);
+  void openText();
   void showScan();
   void toggleScan();
   void compareMetrics();

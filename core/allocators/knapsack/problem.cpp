@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <map>
+#include <sstream>
 #include <unordered_map>
 
 #include "core/io/gguf_layout.h"
@@ -214,6 +216,39 @@ Recipe recipeFor(const Problem& problem, const Model& model, const AllocationReq
     recipe.rules.push_back({pattern, codec, "nearest", {}, "pinned", true});
   }
   return recipe;
+}
+
+namespace {
+
+std::string perMegabyte(double lambda) {
+  std::ostringstream text;
+  text << std::setprecision(2) << lambda * 1e6;
+  return text.str();
+}
+
+}  // namespace
+
+Result<const Allocator*> allocatorOf(const AllocationRequest& request) {
+  const Allocator* allocator = findAllocator(request.allocator);
+  if (allocator == nullptr) {
+    return makeError(ErrorCode::InvalidArgument, "There is no allocator named \"",
+                     request.allocator, "\".");
+  }
+  return allocator;
+}
+
+Result<Solution> solutionOf(const Problem& problem, const Model& model,
+                            const Sensitivity& sensitivity, const AllocationRequest& request,
+                            const Allocation& allocation, const std::string& name) {
+  Solution solution;
+  solution.recipe = recipeFor(problem, model, request, allocation.option,
+                              strCat("solver, λ = ", perMegabyte(allocation.lambda), " per MB"));
+  solution.recipe.name = name;
+  // What was measured with a method is encoded with it.
+  for (Rule& rule : solution.recipe.rules) rule.method = sensitivity.method;
+  TRY(solution.plan, resolve(solution.recipe, model));
+  solution.predicted = predict(model, solution.plan, sensitivity);
+  return solution;
 }
 
 }  // namespace bitloom

@@ -31,6 +31,13 @@ struct Problem {
 Result<Problem> makeProblem(const Model& model, const Graph& graph,
                             const AllocationRequest& request, const Sensitivity* sensitivity);
 
+Result<const Allocator*> allocatorOf(const AllocationRequest& request);
+
+// The choice as a recipe of that name, its plan, and what the cells say of it.
+Result<Solution> solutionOf(const Problem& problem, const Model& model,
+                            const Sensitivity& sensitivity, const AllocationRequest& request,
+                            const Allocation& allocation, const std::string& name);
+
 // The choice as exact-name rules, followed by the pins.
 Recipe recipeFor(const Problem& problem, const Model& model, const AllocationRequest& request,
                  const std::vector<size_t>& options, const std::string& why);
