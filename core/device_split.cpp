@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <optional>
 
 #include "core/allocators/knapsack/problem.h"
@@ -94,12 +93,11 @@ class Splitter {
     return best;
   }
 
-  // Options of the part's items; nothing when it does not fit. `weightBytes` is set on success.
-  Result<std::optional<Allocation>> solvePart(const Piece& part, uint64_t sharedBytes,
-                                              std::vector<AllocationItem>& items) {
+  // Options of the part's items but the shared one, in order; nothing when it does not fit.
+  Result<std::optional<Allocation>> solvePart(const Piece& part, uint64_t sharedBytes) {
     uint64_t least = heldBytes(part, sharedBytes);
     uint64_t taken = least;
-    items.clear();
+    m_items.clear();
     for (size_t place = part.first; place < part.end; ++place) {
       taken += m_places[place].fixedBytes + m_places[place].cacheBytes;
       least += m_places[place].leastBytes;
@@ -107,41 +105,62 @@ class Splitter {
         if (item == m_shared) {
           least -= smallest(m_problem.items[item]);
         } else {
-          items.push_back(m_problem.items[item]);
+          m_items.push_back(m_problem.items[item]);
         }
       }
     }
     const uint64_t memory = m_devices[part.device].bytes;
     if (least > memory) return std::optional<Allocation>();
-    if (items.empty()) return std::optional<Allocation>(Allocation{});
-    TRY(Allocation found, m_allocator.solve({.items = items, .budget = memory - taken}, m_job));
+    if (m_items.empty()) return std::optional<Allocation>(Allocation{});
+    TRY(Allocation found, m_allocator.solve({.items = m_items, .budget = memory - taken}, m_job));
     return std::optional<Allocation>(std::move(found));
   }
 
+  // What a solved part holds; its options go to `chosen`, by item.
+  DeviceShare settle(const Piece& part, const Allocation& solved, uint64_t sharedBytes,
+                     std::vector<size_t>& chosen) const {
+    const int blocks = int(m_places.size()) - 2;
+    DeviceShare share{.firstBlock = std::clamp(int(part.first) - 1, 0, blocks),
+                      .endBlock = std::clamp(int(part.end) - 1, 0, blocks),
+                      .weightBytes = solved.bytes + heldBytes(part, sharedBytes)};
+    size_t next = 0;
+    for (size_t place = part.first; place < part.end; ++place) {
+      share.weightBytes += m_places[place].fixedBytes;
+      share.cacheBytes += m_places[place].cacheBytes;
+      for (const size_t item : m_places[place].items) {
+        if (item != m_shared) chosen[item] = solved.option[next++];
+      }
+    }
+    return share;
+  }
+
+  const std::vector<Place>& places() const { return m_places; }
+
+ private:
   // Of the shared item, on the part's device.
   uint64_t heldBytes(const Piece& part, uint64_t sharedBytes) const {
     const bool isEnd = part.device == 0 || part.device + 1 == m_devices.size();
     return isEnd ? sharedBytes : 0;
   }
 
-  const std::vector<Place>& places() const { return m_places; }
+  // The first device begins with what is before the blocks, and only the last one has the head.
+  bool mayHold(const Piece& part) const {
+    return (part.first == 0) == (part.device == 0) &&
+           (part.end == m_places.size()) == (part.device + 1 == m_devices.size());
+  }
 
- private:
   // Least damage of the first d devices with the first p places, one device after the other.
   Result<Whole> bestParts(uint64_t sharedBytes) {
     const size_t count = m_places.size();
-    const size_t blocksEnd = count - 1;  // of places; the head comes after
     std::vector<double> before(count + 1, kNever);
     before[0] = 0;
     std::vector<std::vector<size_t>> from(m_devices.size(), std::vector<size_t>(count + 1, 0));
     for (size_t d = 0; d < m_devices.size(); ++d) {
-      const bool last = d + 1 == m_devices.size();
       std::vector<double> after(count + 1, kNever);
-      for (size_t end = last ? count : 1; end <= (last ? count : blocksEnd); ++end) {
-        for (size_t first = d == 0 ? 0 : 1; first <= (d == 0 ? 0 : std::min(end, blocksEnd));
-             ++first) {
-          if (before[first] == kNever) continue;
-          TRY(const auto found, solvePart({d, first, end}, sharedBytes, m_items));
+      for (size_t end = 1; end <= count; ++end) {
+        for (size_t first = 0; first <= end && first < count; ++first) {
+          if (before[first] == kNever || !mayHold({d, first, end})) continue;
+          TRY(const auto found, solvePart({d, first, end}, sharedBytes));
           if (!found || before[first] + found->damage >= after[end]) continue;
           after[end] = before[first] + found->damage;
           from[d][end] = first;
@@ -211,22 +230,10 @@ Result<DeviceSplit> solveSplit(const Model& model, const Graph& graph,
   if (best.shared) all.option[*shared] = *best.shared;
   const uint64_t sharedBytes = best.shared ? problem.items[*shared].options[*best.shared].bytes : 0;
   for (const Piece& part : best.parts) {
-    std::vector<AllocationItem> items;
-    TRY(const auto found, splitter.solvePart(part, sharedBytes, items));
-    CHECK(found.has_value());
-    DeviceShare share{.firstBlock = std::clamp(int(part.first) - 1, 0, int(graph.blocks)),
-                      .endBlock = std::clamp(int(part.end) - 1, 0, int(graph.blocks))};
-    share.weightBytes = found->bytes + splitter.heldBytes(part, sharedBytes);
-    size_t next = 0;
-    for (size_t place = part.first; place < part.end; ++place) {
-      share.weightBytes += splitter.places()[place].fixedBytes;
-      share.cacheBytes += splitter.places()[place].cacheBytes;
-      for (const size_t item : splitter.places()[place].items) {
-        if (item != shared) all.option[item] = found->option[next++];
-      }
-    }
-    all.lambda = std::max(all.lambda, found->lambda);
-    split.shares.push_back(share);
+    TRY(const auto solved, splitter.solvePart(part, sharedBytes));
+    CHECK(solved.has_value());
+    split.shares.push_back(splitter.settle(part, *solved, sharedBytes, all.option));
+    all.lambda = std::max(all.lambda, solved->lambda);
   }
   TRY(split.solution, solutionOf(problem, model, sensitivity, request, all, nameOf(devices)));
   return split;
