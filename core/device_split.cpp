@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <span>
 
 #include "core/allocators/knapsack/problem.h"
 #include "core/inference/kv_cache.h"
@@ -211,19 +212,19 @@ Error nothingFits(const std::vector<Place>& places, std::span<const DeviceMemory
 
 Result<DeviceSplit> solveSplit(const Model& model, const Graph& graph,
                                const Sensitivity& sensitivity, const AllocationRequest& request,
-                               std::span<const DeviceMemory> devices, uint32_t contextLength,
-                               JobContext& job) {
+                               const MemoryBudget& budget, JobContext& job) {
+  const std::vector<DeviceMemory>& devices = budget.devices;
   CHECK(!devices.empty());
   TRY(const Allocator* allocator, allocatorOf(request));
   TRY(const Problem problem, makeProblem(model, graph, request, &sensitivity));
-  Splitter splitter(problem, placesOf(model, graph, problem, contextLength), devices, *allocator,
-                    job);
+  Splitter splitter(problem, placesOf(model, graph, problem, budget.contextLength), devices,
+                    *allocator, job);
   std::optional<size_t> shared;
   if (graph.tiedHead && devices.size() > 1 && !splitter.places()[0].items.empty()) {
     shared = splitter.places()[0].items.front();
   }
   TRY(const Whole best, splitter.best(shared));
-  if (best.damage == kNever) return nothingFits(splitter.places(), devices, contextLength);
+  if (best.damage == kNever) return nothingFits(splitter.places(), devices, budget.contextLength);
 
   DeviceSplit split;
   Allocation all{.option = std::vector<size_t>(problem.items.size(), 0)};

@@ -4,7 +4,6 @@
 // llama.cpp spreads layers). Where one device ends and the next begins is chosen with the codecs.
 #pragma once
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,11 @@ namespace bitloom {
 struct DeviceMemory {
   std::string name;
   uint64_t bytes = 0;  // for weights and cache together
+};
+
+struct MemoryBudget {
+  std::vector<DeviceMemory> devices;  // at least one, in the order of the blocks
+  uint32_t contextLength = 4096;      // tokens of the key-value cache
 };
 
 struct DeviceShare {
@@ -35,7 +39,6 @@ struct DeviceSplit {
 // sentence says what the model needs at least.
 Result<DeviceSplit> solveSplit(const Model& model, const Graph& graph,
                                const Sensitivity& sensitivity, const AllocationRequest& request,
-                               std::span<const DeviceMemory> devices, uint32_t contextLength,
-                               JobContext& job);
+                               const MemoryBudget& budget, JobContext& job);
 
 }  // namespace bitloom

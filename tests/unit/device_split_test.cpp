@@ -40,7 +40,7 @@ struct Split : testing::TestWithParam<bool> {
     Workers workers{1};
     JobControl control;
     JobContext job(workers, control);
-    return solveSplit(*m_model, m_graph, m_sensitivity, m_request, devices, kContext, job);
+    return solveSplit(*m_model, m_graph, m_sensitivity, m_request, {devices, kContext}, job);
   }
 
   // Bytes of the plan's tensors of blocks [first, end), or before and after all; not padded.
