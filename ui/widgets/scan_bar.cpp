@@ -271,10 +271,12 @@ QString ScanBar::duration(size_t cells) const {
   if (m_secondsPerCell > 0 && item && m_paceMetric == item->name) {
     return tr("about %1").arg(formatDuration(m_secondsPerCell * double(cells)));
   }
-  // A measured cell is one answer of the live loop, or a part of it.
-  const double probe = m_document.damage().seconds;
-  if (item && item->measured && probe > 0) {
-    return tr("%1 at most").arg(formatDuration(probe * double(cells)));
+  // A measured cell is one answer of the live loop, or a part of it, on its own number of tokens.
+  const Document::Damage& damage = m_document.damage();
+  if (item && item->measured && damage.seconds > 0 && damage.tokens > 0) {
+    const double tokens = double(item->probe.sequences) * item->probe.tokens;
+    const double seconds = damage.seconds * tokens / double(damage.tokens);
+    return tr("%1 at most").arg(formatDuration(seconds * double(cells)));
   }
   return tr("minutes shown after the first cells");
 }
