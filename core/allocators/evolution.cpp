@@ -55,31 +55,12 @@ class Evolution {
 
   size_t random(size_t count) { return size_t(nextRandom(m_state) % count); }
 
-  // Position on the hull, or the hull's size for an option that is not on it.
-  size_t levelOf(size_t item, size_t option) const {
-    const auto& hull = m_hulls[item];
-    return size_t(std::find(hull.begin(), hull.end(), option) - hull.begin());
-  }
-
   uint64_t bytesOf(size_t item, size_t option) const {
     return m_task.items[item].options[option].bytes;
   }
 
-  // One hull step of an item in a direction; the option itself at the end of the hull.
   size_t step(size_t item, size_t option, bool up) const {
-    const auto& hull = m_hulls[item];
-    const size_t level = levelOf(item, option);
-    if (level == hull.size()) {  // between two hull points: to the neighbour in bytes
-      for (size_t n = 0; n < hull.size(); ++n) {
-        const size_t at = up ? n : hull.size() - 1 - n;
-        const bool beyond = up ? bytesOf(item, hull[at]) > bytesOf(item, option)
-                               : bytesOf(item, hull[at]) < bytesOf(item, option);
-        if (beyond) return hull[at];
-      }
-      return option;
-    }
-    if (up) return level + 1 < hull.size() ? hull[level + 1] : option;
-    return level > 0 ? hull[level - 1] : option;
+    return hullNeighbour(m_task.items[item], m_hulls[item], option, up);
   }
 
   std::vector<size_t> mutate(const std::vector<size_t>& parent) {

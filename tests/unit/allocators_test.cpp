@@ -398,6 +398,82 @@ TEST(Allocators, EvolutionNeverWorsensAndKeepsTheBytesOfEqualSteps) {
             "evolution: searches by measuring and needs a text to measure on.");
 }
 
+// Two items that are harmless alone and harmful together: cells cannot tell, plans can.
+TEST(Allocators, RefinementFindsWhatTensorsDoTogether) {
+  Items items(4);
+  for (size_t i = 0; i < items.size(); ++i) {
+    const double scale = i < 2 ? 1 : 1.5;
+    items[i].options = {{nullptr, 100, scale}, {nullptr, 200, scale / 4}};
+  }
+  AllocationTask task = taskOf(items, 600);  // two of them can be large
+  task.measure = [&](const std::vector<size_t>& options, JobContext&) -> Result<double> {
+    double sum = options[0] == 0 && options[1] == 0 ? 50 : 0;
+    for (size_t i = 0; i < items.size(); ++i) sum += items[i].options[options[i]].damage;
+    return sum;
+  };
+  const Allocation start = run("knapsack", items, 600);
+  EXPECT_EQ(start.option, (std::vector<size_t>{0, 0, 1, 1}));
+  TestJob context;
+  const auto refined = findAllocator("refinement")->solve(task, context.job);
+  ASSERT_TRUE(refined);
+  EXPECT_EQ(refined->bytes, 600U);
+  // The least that any choice within the budget measures.
+  double least = INFINITY;
+  for (size_t choice = 0; choice < 16; ++choice) {
+    const std::vector<size_t> options = {choice & 1, choice >> 1 & 1, choice >> 2 & 1, choice >> 3};
+    if (std::count(options.begin(), options.end(), 1) > 2) continue;
+    least = std::min(least, *task.measure(options, context.job));
+  }
+  EXPECT_DOUBLE_EQ(*task.measure(refined->option, context.job), least);
+}
+
+TEST(Allocators, RefinementNeverMeasuresWorseThanItsStartAndMostlyBetter) {
+  std::mt19937 random(29);
+  int better = 0;
+  for (int round = 0; round < 20; ++round) {
+    const Items items = randomItems(random, 12, 34);
+    const auto [least, most] = bounds(items);
+    std::vector<double> weights;
+    for (size_t i = 0; i < items.size(); ++i) weights.push_back(std::exp(double(random() % 5)) / 8);
+    AllocationTask task = taskOf(items, least + (most - least) / 2);
+    task.measure = [&](const std::vector<size_t>& options, JobContext&) -> Result<double> {
+      double sum = 0;
+      for (size_t i = 0; i < items.size(); ++i) {
+        sum += std::sqrt(items[i].options[options[i]].damage) * weights[i];
+      }
+      return sum * sum;
+    };
+    TestJob context;
+    const Allocation start = run("knapsack", items, task.budget);
+    const auto refined = findAllocator("refinement")->solve(task, context.job);
+    ASSERT_TRUE(refined);
+    EXPECT_LE(refined->bytes, task.budget);
+    const double before = *task.measure(start.option, context.job);
+    const double after = *task.measure(refined->option, context.job);
+    EXPECT_LE(after, before);
+    better += after < 0.99 * before;
+  }
+  EXPECT_GT(better, 10);
+}
+
+TEST(Allocators, RefinementPassesOnWhatFailsAndWantsAText) {
+  std::mt19937 random(30);
+  const Items items = randomItems(random, 6, 34);
+  AllocationTask task = taskOf(items, bounds(items).second);
+  int calls = 0;
+  task.measure = [&](const std::vector<size_t>&, JobContext&) -> Result<double> {
+    if (++calls == 4) return makeError(ErrorCode::Corrupt, "broken");
+    return 1.0;
+  };
+  TestJob context;
+  const Allocator& refinement = *findAllocator("refinement");
+  EXPECT_EQ(refinement.solve(task, context.job).error().message, "broken");
+  EXPECT_EQ(calls, 4);
+  task.measure = {};
+  EXPECT_EQ(refinement.solve(task, context.job).error().message,
+            "refinement: works by measuring and needs a text to measure on.");
+}
+
 TEST(Allocators, WhatALongStepLeavesFreeIsFilledWithShortOnes) {
   for (const char* name : kKnapsacks) {
     Items items(11);

@@ -82,6 +82,18 @@ std::vector<size_t> lowerHull(std::span<const AllocationOption> options) {
   return hull;
 }
 
+size_t hullNeighbour(const AllocationItem& item, std::span<const size_t> hull, size_t option,
+                     bool larger) {
+  const uint64_t bytes = item.options[option].bytes;
+  size_t neighbour = option;
+  for (const size_t point : hull) {  // by rising bytes
+    const uint64_t there = item.options[point].bytes;
+    if (larger && there > bytes) return point;
+    if (!larger && there < bytes) neighbour = point;
+  }
+  return neighbour;
+}
+
 void sumUp(std::span<const AllocationItem> items, Allocation& allocation) {
   allocation.bytes = 0;
   allocation.damage = 0;

@@ -13,6 +13,11 @@ namespace bitloom {
 // falls, and each step buys less per byte than the one before. The first is the smallest option.
 std::vector<size_t> lowerHull(std::span<const AllocationOption> options);
 
+// One step along an item's hull from `option`, which need not be on it: to the next larger or the
+// next smaller of its points; the option itself where the hull ends.
+size_t hullNeighbour(const AllocationItem& item, std::span<const size_t> hull, size_t option,
+                     bool larger);
+
 // Damage falls, or stays, when the budget grows; equal to the optimum at budgets that the
 // relaxation hits exactly.
 Result<Allocation> solveRelaxed(std::span<const AllocationItem> items, uint64_t budget,
