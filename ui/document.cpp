@@ -109,6 +109,8 @@ void Document::open(const QString& path) {
 void Document::adopt(Opened opened) {
   forgetMeasurements();
   m_textFile.clear();
+  if (m_textJob != 0) m_jobs.cancel(m_textJob);
+  m_textJob = 0;
   m_work = std::move(opened.work);
   m_model = m_work->model;
   m_reference = std::move(opened.reference);

@@ -189,6 +189,7 @@ class Document : public QObject {
   Sensitivities m_sensitivities;
   mutable std::map<std::string, Predictor> m_predictors;  // of them; made when needed
   QString m_textFile;
+  int m_textJob = 0;
   std::vector<const Codec*> m_choices;
   std::vector<const Codec*> m_ladder;
   int m_scanJob = 0;

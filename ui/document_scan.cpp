@@ -43,7 +43,10 @@ Document::Sensitivities Document::readSensitivities(const ModelWork& work, bool 
 }
 
 void Document::setTextFile(const QString& path) {
-  if (!isOpen() || path == m_textFile) return;
+  if (!isOpen()) return;
+  if (m_textJob != 0) m_jobs.cancel(m_textJob);
+  m_textJob = 0;
+  if (path == m_textFile) return emit textChanged();
   auto store = m_store.openAnother();
   if (!store) {
     emit failed(tr("Text"), QString::fromStdString(store.error().message));
@@ -51,7 +54,8 @@ void Document::setTextFile(const QString& path) {
   }
   auto own = std::make_shared<ExperimentStore>(std::move(*store));
   const std::filesystem::path file = path.toStdString();
-  m_jobs.start<OtherText>(
+  auto id = std::make_shared<int>(0);
+  *id = m_jobs.start<OtherText>(
       tr("Read %1").arg(path.isEmpty() ? tr("the built-in text") : path.section('/', -1)),
       JobPriority::Chat, this,
       [own, file, work = m_work](JobContext&) -> Result<OtherText> {
@@ -67,8 +71,9 @@ void Document::setTextFile(const QString& path) {
         other.sensitivities = readSensitivities(*other.work, file.empty(), *own);
         return other;
       },
-      [this, path, work = m_work](Result<OtherText> other) {
-        if (work != m_work) return;  // another model, or another text, came meanwhile
+      [this, path, id](Result<OtherText> other) {
+        if (*id != m_textJob) return;  // another model, or another text, was asked for meanwhile
+        m_textJob = 0;
         if (other) return adopt(std::move(*other), path);
         if (other.error().code != ErrorCode::Cancelled) {
           emit failed(tr("Text"), QString::fromStdString(other.error().message));
@@ -76,6 +81,7 @@ void Document::setTextFile(const QString& path) {
         emit textChanged();
       },
       /*quiet=*/true);
+  m_textJob = *id;
 }
 
 void Document::adopt(OtherText other, const QString& path) {
@@ -88,8 +94,7 @@ void Document::adopt(OtherText other, const QString& path) {
     emit sensitivityChanged(QString::fromUtf8(metric->name.data(), qsizetype(metric->name.size())));
   }
   emit scanChanged();
-  emit damageChanged();
-  measureSoon();
+  show(Plan(m_plan), m_previewing);
 }
 
 // Cells that are about to change: what was made of them is no longer right.

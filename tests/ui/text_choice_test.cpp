@@ -104,6 +104,21 @@ TEST_F(TextChoice, LeavingATextStopsItsScanAndKeepsWhatCameOutOfTheOther) {
   EXPECT_EQ(document().sensitivity("kld").cells.size(), shipped);
 }
 
+TEST_F(TextChoice, OfTwoTextsAskedForAtOnceTheLastOneCounts) {
+  ASSERT_TRUE(studio.open());
+  const auto other = studio.folder / "other.py";
+  std::filesystem::copy_file(file, other);
+  document().setTextFile(path());
+  document().setTextFile(QString::fromStdString(other.string()));
+  ASSERT_TRUE(studio.waitForIdle());
+  EXPECT_EQ(document().textFile(), QString::fromStdString(other.string()));
+  EXPECT_EQ(combo().currentText(), "other.py");
+  document().setTextFile({});
+  document().setTextFile(QString::fromStdString(other.string()));  // what is in use
+  ASSERT_TRUE(studio.waitForIdle());
+  EXPECT_EQ(document().textFile(), QString::fromStdString(other.string()));
+}
+
 TEST_F(TextChoice, AnotherModelBeginsWithTheBuiltInText) {
   ASSERT_TRUE(studio.open());
   ASSERT_TRUE(choose(path()));
