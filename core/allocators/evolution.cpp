@@ -47,10 +47,7 @@ class Evolution {
 
  private:
   Result<double> measure(const std::vector<size_t>& options) {
-    TRY(m_job.checkpoint());
-    TRY(const double damage, m_task.measure(options, m_job));
-    m_job.advance();
-    return damage;
+    return measureChoice(m_task, options, m_job);
   }
 
   size_t random(size_t count) { return size_t(nextRandom(m_state) % count); }
@@ -109,10 +106,7 @@ class Evolution {
 };
 
 Result<Allocation> evolve(const AllocationTask& task, JobContext& job) {
-  if (!task.measure) {
-    return makeError(ErrorCode::InvalidArgument,
-                     "evolution: searches by measuring and needs a text to measure on.");
-  }
+  TRY(wantsMeasuring(task, "evolution"));
   return Evolution(task, job).run();
 }
 

@@ -44,10 +44,7 @@ class Refinement {
   };
 
   Result<double> measure(const std::vector<size_t>& options) {
-    TRY(m_job.checkpoint());
-    TRY(const double damage, m_task.measure(options, m_job));
-    m_job.advance();
-    return damage;
+    return measureChoice(m_task, options, m_job);
   }
 
   Result<void> measureSteps() {
@@ -136,10 +133,7 @@ class Refinement {
 };
 
 Result<Allocation> refine(const AllocationTask& task, JobContext& job) {
-  if (!task.measure) {
-    return makeError(ErrorCode::InvalidArgument,
-                     "refinement: works by measuring and needs a text to measure on.");
-  }
+  TRY(wantsMeasuring(task, "refinement"));
   return Refinement(task, job).run();
 }
 

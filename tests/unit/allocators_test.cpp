@@ -471,7 +471,7 @@ TEST(Allocators, RefinementPassesOnWhatFailsAndWantsAText) {
   EXPECT_EQ(calls, 4);
   task.measure = {};
   EXPECT_EQ(refinement.solve(task, context.job).error().message,
-            "refinement: works by measuring and needs a text to measure on.");
+            "refinement: searches by measuring and needs a text to measure on.");
 }
 
 TEST(Allocators, WhatALongStepLeavesFreeIsFilledWithShortOnes) {

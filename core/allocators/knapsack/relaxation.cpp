@@ -94,6 +94,20 @@ size_t hullNeighbour(const AllocationItem& item, std::span<const size_t> hull, s
   return neighbour;
 }
 
+Result<void> wantsMeasuring(const AllocationTask& task, std::string_view allocator) {
+  if (task.measure) return {};
+  return makeError(ErrorCode::InvalidArgument, allocator,
+                   ": searches by measuring and needs a text to measure on.");
+}
+
+Result<double> measureChoice(const AllocationTask& task, const std::vector<size_t>& options,
+                             JobContext& job) {
+  TRY(job.checkpoint());
+  TRY(const double damage, task.measure(options, job));
+  job.advance();
+  return damage;
+}
+
 void sumUp(std::span<const AllocationItem> items, Allocation& allocation) {
   allocation.bytes = 0;
   allocation.damage = 0;

@@ -18,6 +18,12 @@ std::vector<size_t> lowerHull(std::span<const AllocationOption> options);
 size_t hullNeighbour(const AllocationItem& item, std::span<const size_t> hull, size_t option,
                      bool larger);
 
+// For allocators that search by measuring: a refusal in the name of `allocator` without a text to
+// measure on, and one measurement with its step of progress.
+Result<void> wantsMeasuring(const AllocationTask& task, std::string_view allocator);
+Result<double> measureChoice(const AllocationTask& task, const std::vector<size_t>& options,
+                             JobContext& job);
+
 // Damage falls, or stays, when the budget grows; equal to the optimum at budgets that the
 // relaxation hits exactly.
 Result<Allocation> solveRelaxed(std::span<const AllocationItem> items, uint64_t budget,
