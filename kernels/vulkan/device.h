@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One open Vulkan device: its memory, its pipelines and its one queue. Buffers are cut from few
+// large pieces of device memory. An error of code Device means that the device is lost or broken:
+// nothing works on it from then on, and its buffers may only be destroyed. An error of code
+// OutOfMemory leaves everything as it was. Used from one thread at a time.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/vulkan/instance.h"
+
+namespace bitloom::vulkan {
+
+class Device;
+
+// A range of device memory, at an offset that every binding may begin at. Outlived by its device.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  uint64_t bytes() const { return m_bytes; }
+
+ private:
+  friend class Device;
+  friend class Recording;
+  Device* m_device = nullptr;
+  size_t m_piece = 0;
+  uint64_t m_offset = 0;
+  uint64_t m_bytes = 0;
+};
+
+struct DeviceOptions {
+  uint64_t memoryLimit = 0;  // bytes of all buffers together; 0: what the driver says is free
+  std::span<const std::byte> pipelines;  // what pipelineData() gave for this device and driver
+  // For tests: this submission and all after it answer VK_ERROR_DEVICE_LOST. 0: none.
+  uint64_t lostAtSubmission = 0;
+};
+
+class Device {
+ public:
+  static Result<std::unique_ptr<Device>> open(std::shared_ptr<Instance> instance, size_t index,
+                                              const DeviceOptions& options = {});
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const DeviceInfo& info() const;
+  bool isLost() const;
+
+  // Its bytes are undefined. `bytes` is at most info().storageRange.
+  Result<Buffer> allocate(uint64_t bytes);
+  uint64_t usedBytes() const;   // of all buffers
+  uint64_t limitBytes() const;  // for them
+
+  // Both wait until the device has done what it was given before.
+  Result<void> write(const Buffer& to, uint64_t offset, const void* from, uint64_t bytes);
+  Result<void> read(const Buffer& from, uint64_t offset, void* to, uint64_t bytes);
+
+  // Multiply-adds that one submission may hold, so that it takes some 50 ms: learnt from those that
+  // ran.
+  double submissionWork() const;
+  uint64_t submissions() const;
+
+  // The driver's compiled pipelines, for the next start.
+  std::vector<std::byte> pipelineData() const;
+
+  struct State;
+  State& state() const { return *m_state; }
+
+ private:
+  friend class Buffer;
+  explicit Device(std::unique_ptr<State> state);
+  std::unique_ptr<State> m_state;
+};
+
+}  // namespace bitloom::vulkan

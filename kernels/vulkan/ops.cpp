@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "kernels/vulkan/ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "kernels/vulkan/rows.h"
+#include "kernels/vulkan/shaders.h"
+
+namespace bitloom::vulkan {
+namespace {
+
+constexpr uint32_t kFewTokens = 8;  // up to which weights are read once and decoded for each lane
+constexpr uint64_t kSliceLimit = uint64_t{1} << 30;
+constexpr double kAttentionCost = 2;  // of a multiply-add, with its share of the softmax
+constexpr double kElementwiseCost = 4;
+
+uint32_t ceilDivide(uint64_t value, uint64_t by) { return uint32_t((value + by - 1) / by); }
+
+// A line of groups as a plane, since a dimension has a limit.
+std::array<uint32_t, 3> plane(uint64_t groups) {
+  const uint32_t down = std::max(1u, ceilDivide(groups, kMostGroups));
+  return {ceilDivide(groups, down), down, 1};
+}
+
+// Shapes of products for one kind of device: threads are 32 × groups.
+struct ProductShape {
+  uint32_t groups;
+  uint32_t tokens;
+  uint32_t panels;
+};
+
+struct ProductPush {
+  uint32_t columns;
+  uint32_t parts;
+  uint32_t rowWords;
+  uint32_t rows;
+  uint32_t outputStride;
+  uint32_t firstOutput;
+  uint32_t firstToken;
+  uint32_t endToken;
+};
+
+}  // namespace
+
+bool hasShaders(std::string_view codec) {
+  return findShader("embed." + std::string(codec)) != nullptr;
+}
+
+uint64_t uploadedBytes(uint64_t rows, uint64_t rowLength, uint64_t rowBytes) {
+  return ceilDivide(rows, kRowsOfPanel) * panelBytes(rowWords(rowBytes, rowLength));
+}
+
+Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* bytes, uint64_t rows,
+                       uint64_t rowLength, uint64_t rowBytes) {
+  Weights weights{.codec = std::string(codec),
+                  .rows = rows,
+                  .rowLength = rowLength,
+                  .rowWords = rowWords(rowBytes, rowLength)};
+  const uint64_t each = panelBytes(weights.rowWords);
+  const uint64_t most = std::min(device.info().storageRange, kSliceLimit) / each;
+  if (most == 0) {
+    return Error{ErrorCode::Unsupported, device.info().name + " cannot hold rows of " +
+                                             std::to_string(rowLength) + " weights."};
+  }
+  constexpr uint64_t kPanelsAtOnce = 64;
+  std::vector<uint32_t> panels;
+  const uint64_t count = ceilDivide(rows, kRowsOfPanel);
+  for (uint64_t first = 0; first < count; first += most) {
+    const uint64_t here = std::min(most, count - first);
+    Weights::Slice& slice = weights.slices.emplace_back();
+    slice.firstRow = first * kRowsOfPanel;
+    slice.rows = std::min(here * kRowsOfPanel, rows - slice.firstRow);
+    TRY(slice.panels, device.allocate(here * each));
+    for (uint64_t at = 0; at < here; at += kPanelsAtOnce) {
+      const uint64_t some = std::min(kPanelsAtOnce, here - at);
+      panels.resize(some * each / sizeof(uint32_t));
+      for (uint64_t i = 0; i < some; ++i) {
+        const uint64_t row = slice.firstRow + (at + i) * kRowsOfPanel;
+        packPanel(bytes + row * rowBytes, rowBytes, std::min(kRowsOfPanel, rows - row),
+                  weights.rowWords, panels.data() + i * each / sizeof(uint32_t));
+      }
+      TRY(device.write(slice.panels, at * each, panels.data(), some * each));
+    }
+  }
+  return weights;
+}
+
+// Software devices load lane by lane, but pass values between lanes for nothing.
+bool Ops::isSpread() const {
+  const DeviceInfo& info = m_device.info();
+  return info.kind == DeviceKind::Cpu && info.subgroupSize == 8 && info.subgroupBallot;
+}
+
+Result<void> Ops::multiplySlice(const Weights& weights, const Weights::Slice& slice,
+                                const Buffer& input, uint32_t tokens, const Buffer* bias,
+                                const Buffer& output) {
+  const bool spread = isSpread();
+  const bool few = tokens <= kFewTokens;
+  ProductShape shape = spread ? ProductShape{1, 4, 1} : ProductShape{4, 32, 1};
+  if (few) shape = {spread ? 1u : 8u, tokens, spread && tokens <= 2 ? 4u : 1u};
+  const std::string shader =
+      std::string(few ? "gemv" : "gemm") + (spread ? "_spread." : ".") + weights.codec;
+  const uint32_t panels = ceilDivide(slice.rows, kRowsOfPanel);
+  const uint32_t across = ceilDivide(panels, (few ? 1 : shape.groups) * shape.panels);
+  // Tokens of one dispatch, a multiple of the shape's: no dispatch takes longer than a submission.
+  const double workOfToken = double(slice.rows) * double(weights.rowLength);
+  const double most =
+      std::max(1.0, std::floor(m_device.submissionWork() / workOfToken / double(shape.tokens)));
+  const uint32_t step = uint32_t(std::min(most, double(kMostGroups))) * shape.tokens;
+  for (uint32_t first = 0; first < tokens; first += step) {
+    const uint32_t count = std::min(step, tokens - first);
+    const ProductPush push{.columns = uint32_t(weights.rowLength),
+                           .parts = uint32_t(partsOf(weights.rowLength)),
+                           .rowWords = uint32_t(weights.rowWords),
+                           .rows = uint32_t(slice.rows),
+                           .outputStride = uint32_t(weights.rows),
+                           .firstOutput = uint32_t(slice.firstRow),
+                           .firstToken = first,
+                           .endToken = first + count};
+    TRY(m_recording.add({.shader = shader,
+                         .constants = {shape.groups, shape.tokens, shape.panels, bias != nullptr,
+                                       weights.rowLength % kPartWeights == 0},
+                         .bindings = {{&slice.panels},
+                                      {&input},
+                                      {&output, true},
+                                      {bias != nullptr ? bias : &input}},
+                         .push = pushOf(push),
+                         .groups = {across, few ? 1 : ceilDivide(count, shape.tokens), 1},
+                         .work = workOfToken * count}));
+  }
+  return {};
+}
+
+Result<void> Ops::linear(const Weights& weights, const Buffer& input, uint32_t tokens,
+                         const Buffer* bias, const Buffer& output) {
+  for (const Weights::Slice& slice : weights.slices) {
+    TRY(multiplySlice(weights, slice, input, tokens, bias, output));
+  }
+  return {};
+}
+
+Result<void> Ops::embed(const Weights& weights, const Buffer& indices, uint32_t tokens,
+                        const Buffer& output) {
+  struct Push {
+    uint32_t columns, parts, rowWords, firstRow, rows;
+  };
+  for (const Weights::Slice& slice : weights.slices) {
+    const uint32_t parts = uint32_t(partsOf(weights.rowLength));
+    const Push push{uint32_t(weights.rowLength), parts, uint32_t(weights.rowWords),
+                    uint32_t(slice.firstRow), uint32_t(slice.rows)};
+    TRY(m_recording.add({.shader = "embed." + weights.codec,
+                         .bindings = {{&slice.panels}, {&indices}, {&output, true}},
+                         .push = pushOf(push),
+                         .groups = {ceilDivide(parts, 32), tokens, 1},
+                         .work = double(tokens) * double(weights.rowLength) * kElementwiseCost}));
+  }
+  return {};
+}
+
+Result<void> Ops::rotate(const Buffer& input, uint64_t count, const Buffer& output) {
+  const uint32_t runs = uint32_t(count / kPartWeights);
+  return m_recording.add({.shader = "rotate",
+                          .bindings = {{&input}, {}, {&output, true}},
+                          .push = pushOf(runs),
+                          .groups = plane(ceilDivide(runs, 32)),
+                          .work = double(count) * kElementwiseCost});
+}
+
+Result<void> Ops::norm(const Buffer& input, const Buffer& weight, uint32_t width, uint64_t count,
+                       float epsilon, const Buffer& output) {
+  struct Push {
+    uint32_t width, count;
+    float epsilon;
+  };
+  const Push push{width, uint32_t(count), epsilon};
+  const uint32_t threads = isSpread() ? 8 : 64;
+  return m_recording.add({.shader = "rms_norm",
+                          .constants = {threads},
+                          .bindings = {{&input}, {&weight}, {&output, true}},
+                          .push = pushOf(push),
+                          .groups = plane(count),
+                          .work = double(count) * double(width) * kElementwiseCost});
+}
+
+Result<void> Ops::rope(const Rope& task) {
+  struct Push {
+    uint32_t heads, headWidth, pairs;
+  };
+  const Push push{task.heads, task.headWidth, task.pairs};
+  const uint32_t threads = task.heads * (task.headWidth - task.pairs);
+  return m_recording.add(
+      {.shader = "rope",
+       .constants = {task.adjacent},
+       .bindings = {{task.input}, {task.table}, {task.output, true}, {task.positions}},
+       .push = pushOf(push),
+       .groups = {ceilDivide(threads, 64), task.rows, 1},
+       .work = double(task.rows) * threads * kElementwiseCost});
+}
+
+Result<void> Ops::elementwise(Elementwise kind, const Buffer& left, const Buffer* right,
+                              uint64_t count, float factor, const Buffer& output) {
+  struct Push {
+    uint32_t count;
+    float factor;
+  };
+  const Push push{uint32_t(count), factor};
+  return m_recording.add(
+      {.shader = "elementwise",
+       .constants = {uint32_t(kind)},
+       .bindings = {{&left}, {right == nullptr ? &left : right}, {&output, true}},
+       .push = pushOf(push),
+       .groups = plane(ceilDivide(count, 128)),
+       .work = double(count) * kElementwiseCost});
+}
+
+Result<void> Ops::gather(const Buffer& input, uint32_t columns, const Buffer& indices,
+                         uint32_t rows, const Buffer& output) {
+  return m_recording.add({.shader = "gather",
+                          .bindings = {{&input}, {&indices}, {&output, true}},
+                          .push = pushOf(columns),
+                          .groups = {ceilDivide(columns, 64), rows, 1},
+                          .work = double(rows) * columns});
+}
+
+Result<void> Ops::keep(const Buffer& input, uint32_t width, const Buffer& positions, uint32_t first,
+                       uint32_t count, bool halves, const Buffer& cache) {
+  struct Push {
+    uint32_t width, firstRow;
+  };
+  const Push push{width, first};
+  return m_recording.add({.shader = "keep",
+                          .constants = {halves},
+                          .bindings = {{&input}, {&positions}, {&cache, true}},
+                          .push = pushOf(push),
+                          .groups = {ceilDivide(width / 2, 64), count, 1},
+                          .work = double(count) * width});
+}
+
+uint32_t attentionRows(uint32_t heads, uint32_t keyHeads) {
+  constexpr uint32_t kQueries = 8;
+  return std::max(1u, kQueries / (heads / keyHeads));
+}
+
+Result<void> Ops::attend(const Attention& task) {
+  struct Push {
+    uint32_t heads, keyHeads, valueWidth;
+    float scale;
+    uint32_t firstTile;
+  };
+  const uint32_t threads = 32;
+  const uint32_t rows = attentionRows(task.heads, task.keyHeads);
+  const uint32_t queries = rows * (task.heads / task.keyHeads);
+  const double tileWork = double(rows) * task.heads * task.positions *
+                          (task.headWidth + task.valueWidth) * kAttentionCost;
+  const double most = std::max(1.0, m_device.submissionWork() / std::max(1.0, tileWork));
+  const uint32_t step = uint32_t(std::min(most, double(kMostGroups)));
+  for (uint32_t first = 0; first < task.tileCount; first += step) {
+    const uint32_t count = std::min(step, task.tileCount - first);
+    const Push push{task.heads, task.keyHeads, task.valueWidth, task.scale, task.firstTile + first};
+    TRY(m_recording.add(
+        {.shader = "attention",
+         .constants = {threads, queries, task.halves, task.headWidth,
+                       ceilDivide(task.valueWidth, threads)},
+         .bindings =
+             {{task.queries}, {task.keys}, {task.values}, {task.output, true}, {task.tiles}},
+         .push = pushOf(push),
+         .groups = {task.keyHeads, count, 1},
+         .work = tileWork * count}));
+  }
+  return {};
+}
+
+}  // namespace bitloom::vulkan

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The ops of inference on a device: each adds its dispatches to a recording. Matrices are row-major
+// f32, tokens × width, without gaps. The caller checks sizes; outputs do not overlap inputs unless
+// a comment allows it. Sums are in f32, in an order that depends on the device's kind and on
+// whether a product has few tokens or many, never on timing.
+#pragma once
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kernels/vulkan/device.h"
+#include "kernels/vulkan/recording.h"
+
+namespace bitloom::vulkan {
+
+// A tensor on a device: panels (rows.h), in as many buffers as the device's binding range asks for.
+struct Weights {
+  struct Slice {
+    Buffer panels;
+    uint64_t firstRow = 0;
+    uint64_t rows = 0;
+  };
+  std::string codec;  // for which shaders exist
+  uint64_t rows = 0;
+  uint64_t rowLength = 0;
+  uint64_t rowWords = 0;
+  std::vector<Slice> slices;
+};
+
+// Whether rows of this codec can be computed with as they are.
+bool hasShaders(std::string_view codec);
+
+// Rows [0, rows) of `rowBytes` bytes each, end to end → a device.
+Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* bytes, uint64_t rows,
+                       uint64_t rowLength, uint64_t rowBytes);
+
+// Bytes that `upload` would take there.
+uint64_t uploadedBytes(uint64_t rows, uint64_t rowLength, uint64_t rowBytes);
+
+// Where a sequence's keys and values lie for a run of its rows: entries of the attention's table.
+struct AttentionTile {
+  uint32_t firstRow = 0;  // of the queries
+  uint32_t rows = 0;      // at most attentionRows()
+  uint32_t position = 0;  // of the first of them
+  uint32_t firstKey = 0;  // row of position 0 among keys and values
+};
+
+struct Attention {
+  const Buffer* queries = nullptr;  // rows × heads · headWidth
+  const Buffer* keys = nullptr;     // rows × keyHeads · headWidth, f32, or f16 from `keep`
+  const Buffer* values = nullptr;
+  const Buffer* output = nullptr;
+  const Buffer* tiles = nullptr;  // AttentionTile
+  uint32_t firstTile = 0;         // of the table
+  uint32_t tileCount = 0;
+  uint32_t heads = 0;
+  uint32_t keyHeads = 0;
+  uint32_t headWidth = 0;  // even
+  uint32_t valueWidth = 0;
+  float scale = 1;
+  bool halves = false;
+  double positions = 0;  // that a row sees, about; for the work's size
+};
+
+// Rows that one tile may have.
+uint32_t attentionRows(uint32_t heads, uint32_t keyHeads);
+
+struct Rope {
+  const Buffer* input = nullptr;
+  const Buffer* output = nullptr;     // may be the input
+  const Buffer* table = nullptr;      // positions × (cosines, sines)
+  const Buffer* positions = nullptr;  // of each row, uint32
+  uint32_t rows = 0;
+  uint32_t heads = 0;
+  uint32_t headWidth = 0;
+  uint32_t pairs = 0;
+  bool adjacent = false;
+};
+
+enum class Elementwise : uint32_t { SiluGate, GeluGate, Add, Scale };
+
+class Ops {
+ public:
+  explicit Ops(Device& device, Recording& recording) : m_device(device), m_recording(recording) {}
+
+  // output[token][row] = Σ weight · input (+ bias), output: tokens × weights.rows. The input of
+  // codecs with a rotated basis is rotated already.
+  Result<void> linear(const Weights& weights, const Buffer& input, uint32_t tokens,
+                      const Buffer* bias, const Buffer& output);
+  // Rows of weights by index (uint32) → tokens × rowLength.
+  Result<void> embed(const Weights& weights, const Buffer& indices, uint32_t tokens,
+                     const Buffer& output);
+  // The input, a multiple of 32 values, into the rotated basis.
+  Result<void> rotate(const Buffer& input, uint64_t count, const Buffer& output);
+  // RMS norm over each `width` of `count` · width values; the output may be the input.
+  Result<void> norm(const Buffer& input, const Buffer& weight, uint32_t width, uint64_t count,
+                    float epsilon, const Buffer& output);
+  Result<void> rope(const Rope& task);
+  // `right` is null for Scale; the output may be an input.
+  Result<void> elementwise(Elementwise kind, const Buffer& left, const Buffer* right,
+                           uint64_t count, float factor, const Buffer& output);
+  // Rows of a matrix by index (uint32).
+  Result<void> gather(const Buffer& input, uint32_t columns, const Buffer& indices, uint32_t rows,
+                      const Buffer& output);
+  // Rows [first, first + count) into the cache's rows of their positions, as halves or as they
+  // are. `width` is even.
+  Result<void> keep(const Buffer& input, uint32_t width, const Buffer& positions, uint32_t first,
+                    uint32_t count, bool halves, const Buffer& cache);
+  Result<void> attend(const Attention& task);
+
+ private:
+  bool isSpread() const;
+  Result<void> multiplySlice(const Weights& weights, const Weights::Slice& slice,
+                             const Buffer& input, uint32_t tokens, const Buffer* bias,
+                             const Buffer& output);
+
+  Device& m_device;
+  Recording& m_recording;
+};
+
+}  // namespace bitloom::vulkan
