@@ -68,6 +68,8 @@ Result<ChatAnswer> answer(const Variant& variant, const Tokenizer& tokenizer,
   const std::string rest = detokenizer.finish();
   if (!result.tokens.empty()) result.tokens.back().text += rest;
   result.text += rest;
+  result.onDevice = session.usesDevice();
+  result.note = session.note();
   const double seconds = secondsSince(firstToken);
   if (result.tokens.size() > 1 && seconds > 0) {
     result.tokensPerSecond = double(result.tokens.size() - 1) / seconds;

@@ -33,6 +33,8 @@ struct ChatAnswer {
   double tokensPerSecond = 0;    // after the first token
   uint32_t promptTokens = 0;
   uint64_t cacheBytes = 0;
+  bool onDevice = false;  // computed on the variant's backend, to the end
+  std::string note;       // why not all of it was; empty else
 };
 
 using TokenSink = std::function<void(const ChatToken&)>;

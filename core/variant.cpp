@@ -115,6 +115,7 @@ struct Variant::State {
   WeightCache::Entries* cache = nullptr;
   const Calibration* calibration = nullptr;
   Precision precision = Precision::Measure;
+  std::shared_ptr<Backend> backend;
   std::vector<View> views;  // one for each of Model::tensors()
 
   const Tensor& source(size_t tensor) const { return model->tensors()[tensor]; }
@@ -235,6 +236,12 @@ void Variant::setTensor(size_t tensor, const Codec* codec, const Method* method,
 void Variant::setPrecision(Precision precision) { m_state->precision = precision; }
 
 Precision Variant::precision() const { return m_state->precision; }
+
+void Variant::setBackend(std::shared_ptr<Backend> backend) {
+  m_state->backend = std::move(backend);
+}
+
+const std::shared_ptr<Backend>& Variant::backend() const { return m_state->backend; }
 
 void Variant::setCalibration(const Calibration* calibration) {
   m_state->calibration = calibration;

@@ -26,6 +26,7 @@ namespace bitloom {
 using DecodedWeights = std::shared_ptr<const std::vector<float>>;
 
 struct PackedWeights;  // core/inference/packed_weights.h
+class Backend;         // core/inference/backend.h
 
 // How products are computed. Exact: in f32. Measure: on the processor's matrix unit where it has
 // one, operands to 16 bits of mantissa, else as Exact; for scans and proofs. Chat: weights stay
@@ -61,6 +62,9 @@ class Variant {
   // How this variant is to be computed with; Measure unless set.
   void setPrecision(Precision precision);
   Precision precision() const;
+  // The device that runs of this variant are computed on, where it can; null, as at first: the CPU.
+  void setBackend(std::shared_ptr<Backend> backend);
+  const std::shared_ptr<Backend>& backend() const;
 
   const Model& model() const;
   std::shared_ptr<const Model> sharedModel() const;

@@ -177,7 +177,7 @@ Verb addBench(CLI::App& app, Console& console) {
             }
             Engine engine;
             if (codecList.empty()) {
-              TRY(engine, openEngine(args->model, false, console.precision()));
+              TRY(engine, openEngine(args->model, false, console.arithmetic()));
             }
             TRY(console.run<int>("Bench", JobPriority::Chat, [&](JobContext& job) -> Result<int> {
               if (!codecList.empty()) {

@@ -101,7 +101,7 @@ Result<void> merge(Console& console, const CalibrateArguments& args) {
 }
 
 Result<void> gather(Console& console, const CalibrateArguments& args) {
-  TRY(auto engine, openEngine(args.model, true, console.precision()));
+  TRY(auto engine, openEngine(args.model, true, console.arithmetic()));
   TRY(const auto corpus, openCorpus(args, *engine.model));
   TRY(const auto calibration,
       console.run<Calibration>(

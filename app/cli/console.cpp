@@ -122,20 +122,25 @@ void Console::addOptions(CLI::App& verb) {
   verb.add_option("--backend", backend, "Where inference runs")
       ->check(CLI::IsMember({"cpu", "vulkan"}))
       ->capture_default_str();
-  verb.add_option("--device", device, "Device number of the backend")->capture_default_str();
+  verb.add_option("--device", device,
+                  "Vulkan device: its place in `doctor`, UUID or part of its name (default: the "
+                  "most promising)");
   verb.add_flag("--exact", exact,
                 "All arithmetic in f32: weights decoded, no 8-bit activations, no bfloat16");
   verb.add_option("--store", storePath, "Experiment store (SQLite file)");
   verb.add_flag("--quiet", quiet, "No progress and no notes on standard error");
 }
 
-Result<void> Console::check() const {
-  if (backend == "vulkan") {
-    return makeError(ErrorCode::Unsupported,
-                     "--backend vulkan: this version computes on the CPU only; leave the option "
-                     "out or say --backend cpu.");
-  }
+Result<void> Console::openBackend() {
+  if (backend != "vulkan") return {};
+  TRY(m_backend, Backend::open(device));
+  note(strCat("On ", m_backend->device().name, "."));
   return {};
+}
+
+void Console::tellNotes() const {
+  if (!m_backend) return;
+  for (const std::string& line : m_backend->notes()) note(line);
 }
 
 Result<ExperimentStore> Console::openStore() const {

@@ -10,6 +10,7 @@
 
 #include "core/base/job.h"
 #include "core/experiments/store.h"
+#include "core/inference/backend.h"
 #include "core/variant.h"
 
 namespace bitloom::cli {
@@ -17,6 +18,12 @@ namespace bitloom::cli {
 using Json = nlohmann::ordered_json;
 
 enum ExitCode { kDone = 0, kFailed = 1, kUsage = 2, kCancelled = 130 };
+
+// How runs of a model are computed.
+struct Arithmetic {
+  Precision precision = Precision::Measure;
+  std::shared_ptr<Backend> backend;  // null: the CPU
+};
 
 class Console {
  public:
@@ -31,13 +38,17 @@ class Console {
   bool exact = false;
   int threads = 0;
   std::string backend = "cpu";
-  int device = 0;
+  std::string device;  // place in the list, UUID or part of the name; empty: the best one
   std::string storePath;
 
-  Precision precision() const { return exact ? Precision::Exact : Precision::Measure; }
+  Arithmetic arithmetic() const {
+    return {exact ? Precision::Exact : Precision::Measure, m_backend};
+  }
 
-  // Refuses what this version cannot do (a backend that is not built in).
-  Result<void> check() const;
+  // Opens the backend that was asked for.
+  Result<void> openBackend();
+  // What did not go as asked on the backend, on stderr.
+  void tellNotes() const;
 
   Result<ExperimentStore> openStore() const;
   Workers& workers();
@@ -67,6 +78,7 @@ class Console {
     std::unique_ptr<Painter> painter;
   };
   std::unique_ptr<Workers> m_workers;
+  std::shared_ptr<Backend> m_backend;
 };
 
 // Says the error in one sentence on stderr; the exit code.

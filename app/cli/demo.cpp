@@ -351,7 +351,7 @@ Verb addDemo(CLI::App& app, Console& console) {
       ->check(CLI::Range(2, 10000))
       ->capture_default_str();
   return {verb, [&console, args]() -> Result<void> {
-            TRY(auto engine, openEngine("builtin", true, console.precision()));
+            TRY(auto engine, openEngine("builtin", true, console.arithmetic()));
             TRY(auto store, console.openStore());
             std::filesystem::path output = args->output;
             if (output.empty()) output = store.path().parent_path() / "bitloom-story-11m-mix.gguf";

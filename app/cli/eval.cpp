@@ -37,7 +37,7 @@ struct Reference {
 };
 
 Result<void> openReference(const EvalArguments& args, const Engine& engine, bool changed,
-                           Precision precision, Variant& variant, Reference& reference) {
+                           const Arithmetic& arithmetic, Variant& variant, Reference& reference) {
   // A recipe is held to its source, and so are two recipes.
   if (changed || findCodec(toLower(args.against)) || args.against.ends_with(".json")) {
     reference.variant = &*engine.variant;
@@ -45,11 +45,12 @@ Result<void> openReference(const EvalArguments& args, const Engine& engine, bool
   if (args.precision) {
     reference.exact = variant.copy();
     reference.exact->setPrecision(Precision::Exact);
+    reference.exact->setBackend(nullptr);
     variant.setPrecision(*args.precision);
     reference.variant = &*reference.exact;
   }
   if (!args.reference.empty()) {
-    TRY(reference.engine, openEngine(args.reference, false, precision));
+    TRY(reference.engine, openEngine(args.reference, false, arithmetic));
     reference.variant = &*reference.engine.variant;
   }
   if (reference.variant && reference.variant->graph().vocabulary != variant.graph().vocabulary) {
@@ -131,17 +132,17 @@ struct EvalInputs {
 };
 
 Result<void> openInputs(Console& console, const EvalArguments& args, EvalInputs& inputs) {
-  TRY(inputs.engine, openEngine(args.model, true, console.precision()));
+  TRY(inputs.engine, openEngine(args.model, true, console.arithmetic()));
   TRY(inputs.recipe, openRecipe(args.recipe, args.codec));
   TRY(inputs.variant, variantOf(inputs.engine, inputs.recipe));
   TRY(inputs.tasks, openTasks(args));
   if (inputs.tasks.empty() || args.books || !args.texts.empty()) {
     TRY(inputs.texts, openTexts(args.texts, args.books));
   }
-  TRY(openReference(args, inputs.engine, !inputs.recipe.rules.empty(), console.precision(),
+  TRY(openReference(args, inputs.engine, !inputs.recipe.rules.empty(), console.arithmetic(),
                     *inputs.variant, inputs.reference));
   if (!args.against.empty()) {
-    TRY(inputs.rival, openRival(args.against, inputs.engine, console.precision()));
+    TRY(inputs.rival, openRival(args.against, inputs.engine, console.arithmetic()));
   }
   return {};
 }
@@ -254,7 +255,7 @@ Json answerJson(const std::string& title, const ChatAnswer& answer) {
 }
 
 Result<void> runChat(Console& console, const ChatArguments& args) {
-  TRY(auto engine, openEngine(args.model, true, console.precision()));
+  TRY(auto engine, openEngine(args.model, true, console.arithmetic()));
   TRY(auto recipe, openRecipe(args.recipe, args.codec));
   TRY(auto variant, variantOf(engine, recipe));
   const ChatTemplate chat = ChatTemplate::detect(engine.model->metadata());
@@ -271,7 +272,7 @@ Result<void> runChat(Console& console, const ChatArguments& args) {
   TRY(auto first, speak(console, variant, *engine.tokenizer, prompt, args.options, title, stream));
   answers.push_back(answerJson(title, first));
   if (!args.against.empty()) {
-    TRY(auto other, openEngine(args.against, true, console.precision()));
+    TRY(auto other, openEngine(args.against, true, console.arithmetic()));
     const std::string name = other.model->path().filename().string();
     const auto otherPrompt = other.tokenizer->encode(rendered, true);
     TRY(auto second,
@@ -335,7 +336,8 @@ Verb addLogits(CLI::App& app, Console& console) {
       ->required();
   return {
       verb, [&console, args]() -> Result<void> {
-        TRY(auto engine, openEngine(args->model, false, Precision::Exact));
+        TRY(auto engine,
+            openEngine(args->model, false, {Precision::Exact, console.arithmetic().backend}));
         TRY(auto recipe, openRecipe(args->recipe, ""));
         TRY(auto variant, variantOf(engine, recipe));
         TRY(auto ids, loadIds(args->tokens));

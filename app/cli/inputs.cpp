@@ -76,12 +76,14 @@ Result<std::map<std::string, std::string>> parsePins(const std::vector<std::stri
   return result;
 }
 
-Result<Engine> openEngine(const std::string& model, bool needsTokenizer, Precision precision) {
+Result<Engine> openEngine(const std::string& model, bool needsTokenizer,
+                          const Arithmetic& arithmetic) {
   Engine engine;
   TRY(engine.model, openModel(model));
   engine.cache = std::make_unique<WeightCache>(0);
   TRY(auto variant, Variant::create(engine.model, *engine.cache));
-  variant.setPrecision(precision);
+  variant.setPrecision(arithmetic.precision);
+  variant.setBackend(arithmetic.backend);
   engine.variant = std::move(variant);
   auto tokenizer = Tokenizer::create(engine.model->metadata());
   if (tokenizer) {

@@ -47,8 +47,9 @@ struct Engine {
   std::optional<Variant> variant;
   std::optional<Tokenizer> tokenizer;
 };
-// `precision` is the variant's, and that of all made from it by variantOf.
-Result<Engine> openEngine(const std::string& model, bool needsTokenizer, Precision precision);
+// The variant, and all made from it by variantOf, compute by `arithmetic`.
+Result<Engine> openEngine(const std::string& model, bool needsTokenizer,
+                          const Arithmetic& arithmetic);
 Result<Variant> variantOf(const Engine& engine, const Recipe& recipe,
                           const Calibration* calibration = nullptr);
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// inspect, tokenize, list, doctor: what is there, without running a model.
+// inspect, tokenize, list: what is there, without running a model.
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
 #include "core/allocator.h"
 #include "core/architecture.h"
 #include "core/exporter.h"
 #include "core/inference/chat_template.h"
-#include "core/machine.h"
 #include "core/metric.h"
 
 namespace bitloom::cli {
@@ -166,32 +165,6 @@ Verb addList(CLI::App& app, Console& console) {
               rows.push_back(row);
             }
             console.print({{*what, items}}, rows.empty() ? "None in this version." : table(rows));
-            return {};
-          }};
-}
-
-Verb addDoctor(CLI::App& app, Console& console) {
-  auto* verb = app.add_subcommand("doctor", "Check machine, backend and experiment store");
-  return {verb, [&console]() -> Result<void> {
-            const Machine machine = inspectMachine();
-            TRY(auto store, console.openStore());
-            TRY(auto runs, store.runs());
-            const Json result = {{"version", BITLOOM_VERSION},
-                                 {"cpu", machine.cpu},
-                                 {"target", machine.target},
-                                 {"cores", machine.cores},
-                                 {"memory_bytes", machine.memoryBytes},
-                                 {"available_bytes", machine.availableBytes},
-                                 {"store", store.path().string()},
-                                 {"runs", runs.size()},
-                                 {"vulkan", "not in this version"}};
-            console.print(
-                result,
-                strCat("Bitloom ", BITLOOM_VERSION, "\n", "cpu      ", machine.cpu, ", ",
-                       machine.cores, " cores, kernels for ", machine.target, "\nmemory   ",
-                       binarySize(machine.availableBytes), " free of ",
-                       binarySize(machine.memoryBytes), "\nstore    ", store.path().string(), ", ",
-                       runs.size(), " runs, intact\nvulkan   not in this version\n"));
             return {};
           }};
 }

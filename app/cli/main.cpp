@@ -34,9 +34,11 @@ int main(int argc, char** argv) {
 
   for (const cli::Verb& verb : verbs) {
     if (!verb.app->parsed()) continue;
-    if (auto ok = console.check(); !ok) return cli::report(ok.error());
+    if (auto ok = console.openBackend(); !ok) return cli::report(ok.error());
     try {
-      if (auto ok = verb.run(); !ok) return cli::report(ok.error());
+      const auto ok = verb.run();
+      console.tellNotes();
+      if (!ok) return cli::report(ok.error());
     } catch (const std::bad_alloc&) {
       return cli::report({ErrorCode::OutOfMemory, "This machine has not enough memory for " +
                                                       verb.app->get_name() + " on this model."});

@@ -77,7 +77,7 @@ struct PlanProbe {
   std::unique_ptr<LiveLoop> loop;
 
   Result<void> open(JobContext& job) {
-    TRY(engine, openEngine(args.model, true, precision));
+    TRY(engine, openEngine(args.model, true, arithmetic));
     TRY(auto text, openText(args.text, BuiltinText::Calibration));
     const ProbeOptions options;
     TRY(auto tokens, probeTokens(*engine.tokenizer, text.bytes, options));
@@ -96,7 +96,7 @@ struct PlanProbe {
   }
 
   const PlanArguments& args;
-  Precision precision;
+  Arithmetic arithmetic;
 };
 
 // "8GiB", or several with or without a name: "cpu=8GiB,gpu=6GiB".
@@ -142,7 +142,7 @@ Result<Budgeted> solveBudget(Console& console, const PlanArguments& args, const 
     return result;
   }
   TRY(request.fileBytes, targetBytes(args, model, request, graph));
-  PlanProbe probe{.engine = {}, .loop = {}, .args = args, .precision = console.precision()};
+  PlanProbe probe{.engine = {}, .loop = {}, .args = args, .arithmetic = console.arithmetic()};
   request.measure = [&](const Plan& plan, JobContext& job) { return probe.measure(plan, job); };
   TRY(result.solution, console.run<Solution>("Solve", JobPriority::Probe, [&](JobContext& job) {
     return solve(model, graph, sensitivity, request, job);

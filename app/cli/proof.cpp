@@ -129,13 +129,14 @@ Result<std::vector<NamedText>> openTexts(const std::vector<std::string>& argumen
   return texts;
 }
 
-Result<Rival> openRival(const std::string& argument, const Engine& engine, Precision precision) {
+Result<Rival> openRival(const std::string& argument, const Engine& engine,
+                        const Arithmetic& arithmetic) {
   Rival rival;
   Recipe recipe;
   const Codec* codec = findCodec(toLower(argument));
   const bool file = argument.ends_with(".json");
   if (codec == nullptr && !file) {
-    TRY(rival.engine, openEngine(argument, false, precision));
+    TRY(rival.engine, openEngine(argument, false, arithmetic));
     rival.name = rival.engine->model->path().filename().string();
     rival.variant = rival.engine->variant->copy();
     rival.bytes = rival.engine->model->fileBytes();

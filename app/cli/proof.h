@@ -26,7 +26,8 @@ struct Rival {
   uint64_t bytes = 0;
   double bitsPerWeight = 0;
 };
-Result<Rival> openRival(const std::string& argument, const Engine& engine, Precision precision);
+Result<Rival> openRival(const std::string& argument, const Engine& engine,
+                        const Arithmetic& arithmetic);
 
 struct Proof {
   std::vector<Stratum> strata;

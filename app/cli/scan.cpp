@@ -46,8 +46,9 @@ Verb addScan(CLI::App& app, Console& console) {
                    "Of kld_sequential: a cell is done when half its 95 % interval is at most this "
                    "share of its value (default: 0.2)")
       ->check(CLI::Range(0.01, 1.0));
-  verb->add_option("--trials", args->trials,
-                   "Plans to measure after kld or fisher_sketch, so that predictions have an interval")
+  verb->add_option(
+          "--trials", args->trials,
+          "Plans to measure after kld or fisher_sketch, so that predictions have an interval")
       ->capture_default_str();
   verb->add_option("--method", args->method, "By which tensors are encoded")
       ->check(CLI::IsMember(methodNames()))
@@ -62,7 +63,7 @@ Verb addScan(CLI::App& app, Console& console) {
                                "\"; `bitloom-cli list metrics` names them.");
             }
             TRY(auto codecList, parseCodecs(args->codecs));
-            TRY(auto engine, openEngine(args->model, metric->needsText, console.precision()));
+            TRY(auto engine, openEngine(args->model, metric->needsText, console.arithmetic()));
             TRY(auto text, openText(args->text, BuiltinText::Calibration));
             TRY(const auto calibration, openCalibration(args->calibration));
             TRY(auto store, console.openStore());

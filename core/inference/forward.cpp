@@ -8,6 +8,9 @@
 
 #include "core/base/strings.h"
 #include "core/inference/attention.h"
+#include "core/inference/backend.h"
+#include "core/inference/device_forward.h"
+#include "core/inference/interpreter.h"
 #include "core/inference/linear.h"
 #include "core/inference/linear_bases.h"
 #include "core/inference/rotation.h"
@@ -43,10 +46,6 @@ void forRows(size_t rows, size_t columns, JobContext& job, const Body& body) {
   });
 }
 
-bool sharesInput(const Op& first, const Op& other) {
-  return other.kind == OpKind::Linear && other.input == first.input;
-}
-
 }  // namespace
 
 struct Forward::State {
@@ -55,16 +54,20 @@ struct Forward::State {
   const Variant& variant;
   const Graph& graph;
   const LinearBases* bases = nullptr;
-  std::vector<size_t> lastUse;  // by point: index of the last op that names it
+  Interpreter interpreter;
   SpareBuffers ownSpare;
   SpareBuffers& spare;  // of points that are no longer needed
   Rotations rotations;
+
+  class Runner;
+  std::unique_ptr<DeviceForward> device;  // computes what it has the weights of
+  std::string note;                       // why it does not
+  bool leaveDevice(const Error& error, std::span<const Segment> segments);
 
   Result<void> run(int block, Pass& pass);
   Result<void> runOp(const Op& op, Pass& pass);
   Matrix& value(int point, Pass& pass);
   Matrix& output(const Op& op, Pass& pass);
-  void release(size_t opIndex, Pass& pass);
   void tap(const Op& op, Pass& pass);
 
   Result<void> embed(const Op& op, Pass& pass);
@@ -97,16 +100,42 @@ void SpareBuffers::give(Matrix matrix) { m_buffers.push_back(std::move(matrix.va
 Forward::State::State(const Variant& v, SpareBuffers* buffers)
     : variant(v),
       graph(v.graph()),
-      lastUse(graph.points.size(), 0),
+      interpreter(graph),
       spare(buffers == nullptr ? ownSpare : *buffers),
       rotations(v) {
-  for (size_t i = 0; i < graph.ops.size(); ++i) {
-    const Op& op = graph.ops[i];
-    for (int point : {op.input, op.input2, op.input3, op.output}) {
-      if (point != kNone) lastUse[static_cast<size_t>(point)] = i;
-    }
-  }
+  if (v.backend() == nullptr) return;
+  device = DeviceForward::create(v, note);
+  if (!note.empty()) v.backend()->addNote(note);
 }
+
+class Forward::State::Runner : public OpRunner {
+ public:
+  Runner(State& state, Pass& pass) : m_state(state), m_pass(pass) {}
+
+  Result<void> linears(std::span<const Op> ops) override {
+    TRY(begin(ops));
+    return m_state.linears(ops, m_pass);
+  }
+  Result<void> other(const Op& op) override {
+    TRY(begin({&op, 1}));
+    return m_state.runOp(op, m_pass);
+  }
+  void release(int point) override {
+    Matrix& matrix = m_pass.values[size_t(point)];
+    if (matrix.cols != 0) m_state.spare.give(std::exchange(matrix, {}));
+  }
+
+ private:
+  Result<void> begin(std::span<const Op> ops) {
+    TRY(m_pass.job.checkpoint());
+    if (!m_pass.tap) return {};
+    for (const Op& op : ops) m_state.tap(op, m_pass);
+    return {};
+  }
+
+  State& m_state;
+  Pass& m_pass;
+};
 
 Matrix& Forward::State::value(int point, Pass& pass) {
   if (point == graph.stream) return *pass.stream;
@@ -123,40 +152,15 @@ Matrix& Forward::State::output(const Op& op, Pass& pass) {
   return out;
 }
 
-void Forward::State::release(size_t opIndex, Pass& pass) {
-  const Op& op = graph.ops[opIndex];
-  for (int point : {op.input, op.input2, op.input3}) {
-    if (point == kNone || point == graph.stream) continue;
-    Matrix& matrix = pass.values[static_cast<size_t>(point)];
-    if (lastUse[static_cast<size_t>(point)] != opIndex || matrix.cols == 0) continue;
-    spare.give(std::exchange(matrix, {}));
-  }
-}
-
 void Forward::State::tap(const Op& op, Pass& pass) {
   const auto find = [&](int point) { return point == kNone ? nullptr : &value(point, pass); };
   pass.tap(op, {find(op.input), find(op.input2), find(op.input3)});
 }
 
 Result<void> Forward::State::run(int block, Pass& pass) {
-  const auto first = std::lower_bound(graph.ops.begin(), graph.ops.end(), block,
-                                      [](const Op& op, int b) { return op.block < b; });
   pass.values.resize(graph.points.size());
-  for (auto op = first; op != graph.ops.end() && op->block == block;) {
-    TRY(pass.job.checkpoint());
-    auto end = op + 1;
-    if (op->kind == OpKind::Linear) {
-      while (end != graph.ops.end() && end->block == block && sharesInput(*op, *end)) ++end;
-    }
-    if (pass.tap) std::for_each(op, end, [&](const Op& each) { tap(each, pass); });
-    if (op->kind == OpKind::Linear) {
-      TRY(linears({op, end}, pass));
-    } else {
-      TRY(runOp(*op, pass));
-    }
-    for (; op != end; ++op) release(static_cast<size_t>(op - graph.ops.begin()), pass);
-  }
-  return {};
+  Runner runner(*this, pass);
+  return interpreter.run(block, runner);
 }
 
 Result<void> Forward::State::runOp(const Op& op, Pass& pass) {
@@ -166,8 +170,6 @@ Result<void> Forward::State::runOp(const Op& op, Pass& pass) {
       return embed(op, pass);
     case OpKind::Norm:
       return norm(op, pass);
-    case OpKind::Linear:
-      return linears({&op, 1}, pass);
     case OpKind::Rope:
       return rope(op, pass);
     case OpKind::Attention: {
@@ -321,10 +323,21 @@ Result<Matrix> Forward::embed(std::span<const TokenId> tokens, JobContext& job) 
   return stream;
 }
 
-Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
-                             JobContext& job, const OpTap& tap, size_t baseRow) {
-  CHECK(stream.cols == graph().width);
-  Pass pass{.stream = &stream, .segments = segments, .tap = tap, .job = job, .baseRow = baseRow};
+// The device is done with; true when the CPU can go on by itself.
+bool Forward::State::leaveDevice(const Error& error, std::span<const Segment> segments) {
+  if (error.code != ErrorCode::Device && error.code != ErrorCode::OutOfMemory) return false;
+  note = strCat(error.message, " The CPU goes on.");
+  variant.backend()->addNote(note);
+  device.reset();
+  return std::none_of(segments.begin(), segments.end(), [](const Segment& segment) {
+    return segment.cache != nullptr && segment.firstPosition > 0;
+  });
+}
+
+namespace {
+
+Result<void> checkSegments(std::span<const Segment> segments, size_t rows) {
+  size_t tokens = 0;
   for (const Segment& segment : segments) {
     const uint64_t end = uint64_t(segment.firstPosition) + segment.tokens;
     if (segment.cache == nullptr ? segment.firstPosition != 0 : end > segment.cache->capacity()) {
@@ -332,13 +345,35 @@ Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<cons
                        " to ", end, " exceeds its cache of ",
                        segment.cache == nullptr ? 0 : segment.cache->capacity(), " positions.");
     }
+    tokens += segment.tokens;
+  }
+  CHECK(tokens == rows);
+  return {};
+}
+
+}  // namespace
+
+Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<const Segment> segments,
+                             JobContext& job, const OpTap& tap, size_t baseRow) {
+  CHECK(stream.cols == graph().width);
+  TRY(checkSegments(segments, stream.rows));
+  State& state = *m_state;
+  if (state.device && !tap && first < std::min(last, state.device->blocks())) {
+    const int end = std::min(last, state.device->blocks());
+    if (auto done = state.device->run(first, end, stream, segments, job)) {
+      first = end;
+    } else if (!state.leaveDevice(done.error(), segments)) {
+      return std::move(done.error());
+    }
+  }
+  Pass pass{.stream = &stream, .segments = segments, .tap = tap, .job = job, .baseRow = baseRow};
+  for (const Segment& segment : segments) {
     for (uint32_t i = 0; i < segment.tokens; ++i) {
       pass.positions.push_back(segment.firstPosition + i);
     }
   }
-  CHECK(pass.positions.size() == stream.rows);
   for (int block = first; block < last; ++block) {
-    TRY(m_state->run(block, pass));
+    TRY(state.run(block, pass));
   }
   return {};
 }
@@ -346,14 +381,35 @@ Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<cons
 Result<Matrix> Forward::head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
                              const OpTap& tap, size_t baseRow) {
   CHECK(stream.cols == graph().width);
+  State& state = *m_state;
   Matrix chosen(rows.size(), stream.cols);
   for (size_t i = 0; i < rows.size(); ++i) {
     CHECK(rows[i] < stream.rows);
     std::copy_n(stream.row(rows[i]), stream.cols, chosen.row(i));
   }
+  if (state.device && !tap && state.device->hasHead() && !rows.empty()) {
+    auto logits = state.device->head(chosen, job);
+    if (logits || !state.leaveDevice(logits.error(), {})) return logits;
+  }
   Pass pass{.stream = &chosen, .tap = tap, .job = job, .baseRow = baseRow};
-  TRY(m_state->run(static_cast<int>(graph().blocks), pass));
+  TRY(state.run(static_cast<int>(graph().blocks), pass));
   return std::move(pass.values[static_cast<size_t>(graph().logits)]);
 }
+
+Result<Matrix> Forward::logits(Matrix& stream, std::span<const Segment> segments,
+                               std::span<const uint32_t> rows, JobContext& job) {
+  State& state = *m_state;
+  if (state.device && state.device->holdsAll(rows.size())) {
+    TRY(checkSegments(segments, stream.rows));
+    auto logits = state.device->logits(stream, segments, rows, job);
+    if (logits || !state.leaveDevice(logits.error(), segments)) return logits;
+  }
+  TRY(blocks(0, int(graph().blocks), stream, segments, job));
+  if (rows.empty()) return Matrix(0, graph().vocabulary);
+  return head(stream, rows, job);
+}
+
+bool Forward::usesDevice() const { return m_state->device != nullptr; }
+const std::string& Forward::note() const { return m_state->note; }
 
 }  // namespace bitloom

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The interpreter of a Graph on the CPU, in the variant's precision (core/variant.h).
+// The interpreter of a Graph: on the CPU in the variant's precision (core/variant.h), or on the
+// variant's backend in f32, as much of it as its memory holds. Runs with a tap are the CPU's.
 // Sequences are laid end to end in one matrix, so that every linear op is one product; attention
 // keeps them apart. Work can start at any block border from kept states: the live loop and scans
 // recompute only what a change can reach.
@@ -8,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/base/job.h"
@@ -77,6 +79,16 @@ class Forward {
   // first of the rows is the head's row `baseRow` in the bases.
   Result<Matrix> head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
                       const OpTap& tap = {}, size_t baseRow = 0);
+  // All blocks, then the head for these rows, if any: what one step of an answer needs, in one go.
+  // The stream is undefined afterwards.
+  Result<Matrix> logits(Matrix& stream, std::span<const Segment> segments,
+                        std::span<const uint32_t> rows, JobContext& job);
+
+  bool usesDevice() const;
+  // Why not all is computed on the variant's backend, if it has one; empty else. After a call has
+  // failed on the device: why the CPU computes from now on. Sequences whose keys were there must
+  // be computed anew (the call returns the device's error then, else the CPU's result).
+  const std::string& note() const;
 
  private:
   struct State;

@@ -22,15 +22,19 @@ KvCache::KvCache(const Graph& graph, uint32_t capacity, KvFormat format)
     Layer& layer = m_layers.at(static_cast<size_t>(op.block));
     layer.keyWidth = op.kvHeads * op.headWidth;
     layer.valueWidth = op.kvHeads * op.valueWidth;
-    const size_t keys = size_t(capacity) * layer.keyWidth;
-    const size_t values = size_t(capacity) * layer.valueWidth;
-    if (format == KvFormat::F16) {
-      layer.keys16.resize(keys);
-      layer.values16.resize(values);
-    } else {
-      layer.keys32.resize(keys);
-      layer.values32.resize(values);
-    }
+  }
+}
+
+// On first use: blocks that a device computes keep nothing here.
+void KvCache::reserve(Layer& layer) {
+  const size_t keys = size_t(m_capacity) * layer.keyWidth;
+  const size_t values = size_t(m_capacity) * layer.valueWidth;
+  if (m_format == KvFormat::F16) {
+    layer.keys16.resize(keys);
+    layer.values16.resize(values);
+  } else {
+    layer.keys32.resize(keys);
+    layer.values32.resize(values);
   }
 }
 
@@ -62,6 +66,7 @@ void KvCache::write(int block, uint32_t position, uint32_t count, const float* k
                     const float* values) {
   CHECK(position <= m_capacity && count <= m_capacity - position);
   Layer& layer = m_layers.at(static_cast<size_t>(block));
+  reserve(layer);
   const size_t keyCount = size_t(count) * layer.keyWidth;
   const size_t valueCount = size_t(count) * layer.valueWidth;
   const size_t keyOffset = size_t(position) * layer.keyWidth;

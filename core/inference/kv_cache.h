@@ -3,6 +3,7 @@
 // f32 and read back as f32. Keys are stored after RoPE. Not thread-safe.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,8 @@
 namespace bitloom {
 
 enum class KvFormat { F16, F32 };
+
+struct DeviceCache;  // core/inference/device_forward.h
 
 class KvCache {
  public:
@@ -32,6 +35,9 @@ class KvCache {
   // Positions [0, count) of block `block` as floats.
   void read(int block, uint32_t count, std::vector<float>& keys, std::vector<float>& values) const;
 
+  // What a device keeps of this sequence in place of the blocks here; null at first.
+  std::shared_ptr<DeviceCache>& onDevice() { return m_onDevice; }
+
  private:
   struct Layer {
     uint32_t keyWidth = 0;
@@ -39,7 +45,10 @@ class KvCache {
     std::vector<float> keys32, values32;
     std::vector<uint16_t> keys16, values16;
   };
+  void reserve(Layer& layer);
+
   std::vector<Layer> m_layers;
+  std::shared_ptr<DeviceCache> m_onDevice;
   uint32_t m_capacity = 0;
   uint32_t m_size = 0;
   KvFormat m_format;

@@ -30,7 +30,8 @@ uint64_t floatsOfBlock(const Graph& graph, int block) {
 }  // namespace
 
 bool LinearBases::pay(const Variant& reference) {
-  return cpuKernels().tiles != nullptr && reference.precision() == Precision::Measure;
+  return cpuKernels().tiles != nullptr && reference.precision() == Precision::Measure &&
+         reference.backend() == nullptr;
 }
 
 LinearBases::LinearBases(const Variant& reference, size_t rows, uint64_t bytes)

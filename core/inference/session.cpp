@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "core/base/strings.h"
 
@@ -54,8 +56,23 @@ Result<Matrix> Session::evalAll(std::span<const TokenId> tokens, JobContext& job
   return run(tokens, true, job);
 }
 
-// A batch counts only when all of it is done; after an error the session is as it was before.
+const std::string& Session::note() const { return m_forward->note(); }
+
+// When a device fails that held keys and values, the CPU computes all tokens again and goes on.
 Result<Matrix> Session::run(std::span<const TokenId> tokens, bool all, JobContext& job) {
+  const bool wasOnDevice = m_cache.onDevice() != nullptr;
+  auto logits = append(tokens, all, job);
+  if (logits || !wasOnDevice || m_forward->note().empty()) return logits;
+  if (logits.error().code == ErrorCode::Cancelled) return logits;
+  m_cache.onDevice().reset();
+  m_cache.setSize(0);
+  const std::vector<TokenId> before = std::exchange(m_tokens, {});
+  if (!before.empty()) TRY(append(before, false, job));
+  return append(tokens, all, job);
+}
+
+// A batch counts only when all of it is done; after an error the session is as it was before.
+Result<Matrix> Session::append(std::span<const TokenId> tokens, bool all, JobContext& job) {
   const uint32_t before = m_cache.size();
   if (tokens.empty()) {
     return makeError(ErrorCode::InvalidArgument, "There are no tokens to evaluate.");
@@ -64,19 +81,17 @@ Result<Matrix> Session::run(std::span<const TokenId> tokens, bool all, JobContex
     return makeError(ErrorCode::InvalidArgument, before, " tokens in the context and ",
                      tokens.size(), " more exceed the context length of ", m_cache.capacity(), ".");
   }
-  const ShortRun awake(job, tokens.size());
+  std::optional<ShortRun> awake;
+  if (!m_forward->usesDevice()) awake.emplace(job, tokens.size());
   Matrix logits(all ? tokens.size() : 1, m_forward->graph().vocabulary);
   const auto runBatch = [&](size_t first, uint32_t count) -> Result<void> {
     TRY(Matrix stream, m_forward->embed(tokens.subspan(first, count), job));
     const Segment segment{.tokens = count, .firstPosition = m_cache.size(), .cache = &m_cache};
-    TRY(m_forward->blocks(0, int(m_forward->graph().blocks), stream, {&segment, 1}, job));
     const bool last = first + count == tokens.size();
-    if (all || last) {
-      std::vector<uint32_t> rows(all ? count : 1);
-      std::iota(rows.begin(), rows.end(), all ? 0u : count - 1);
-      TRY(const Matrix part, m_forward->head(stream, rows, job));
-      std::copy(part.values.begin(), part.values.end(), logits.row(all ? first : 0));
-    }
+    std::vector<uint32_t> rows(all ? count : last ? 1 : 0);
+    std::iota(rows.begin(), rows.end(), all ? 0u : count - 1);
+    TRY(const Matrix part, m_forward->logits(stream, {&segment, 1}, rows, job));
+    std::copy(part.values.begin(), part.values.end(), logits.row(all ? first : 0));
     m_cache.setSize(m_cache.size() + count);
     return {};
   };

@@ -32,10 +32,14 @@ class Session {
   void truncate(uint32_t positions);  // forgets everything from there on
   uint32_t contextLength() const { return m_cache.capacity(); }
   uint64_t cacheBytes() const { return m_cache.bytes(); }
+  bool usesDevice() const { return m_forward->usesDevice(); }
+  // Why the variant's backend does not compute all of it; empty else (Forward::note).
+  const std::string& note() const;
 
  private:
   Session(const Variant& variant, KvCache cache, uint32_t batch);
   Result<Matrix> run(std::span<const TokenId> tokens, bool all, JobContext& job);
+  Result<Matrix> append(std::span<const TokenId> tokens, bool all, JobContext& job);
   std::unique_ptr<Forward> m_forward;
   KvCache m_cache;
   uint32_t m_batch;

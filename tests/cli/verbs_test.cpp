@@ -26,9 +26,10 @@ TEST(Verbs, FailureIsOneSentenceThatNamesTheObject) {
   const auto codec = cli.run({"plan", "builtin", "--codec", "q9_9"});
   EXPECT_EQ(codec.exit, 1);
   EXPECT_NE(codec.err.find("q9_9"), std::string::npos) << codec.err;
-  const auto vulkan = cli.run({"eval", "builtin", "--backend", "vulkan"});
+  const auto vulkan = cli.run({"eval", "builtin", "--backend", "vulkan", "--device", "no such"});
   EXPECT_EQ(vulkan.exit, 1);
-  EXPECT_NE(vulkan.err.find("vulkan"), std::string::npos) << vulkan.err;
+  EXPECT_NE(vulkan.err.find("Vulkan"), std::string::npos) << vulkan.err;
+  EXPECT_TRUE(test::isOneSentence(vulkan.err)) << vulkan.err;
 }
 
 TEST(Verbs, InspectPrintsFactsAsJson) {

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/inference/device_check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <random>
+
+#include "core/base/strings.h"
+#include "core/codec.h"
+#include "core/inference/backend_state.h"
+#include "kernels/vulkan/ops.h"
+
+namespace bitloom {
+namespace {
+
+using Floats = std::vector<float>;
+
+// Sums of some hundred products in f32.
+constexpr double kSumBound = 3e-5;
+constexpr double kExactBound = 1e-6;  // one or two roundings
+constexpr double kHalfBound = 4e-3;   // of values that were cut or rounded to halves on the way
+
+Floats randomFloats(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  Floats values(count);
+  for (float& value : values) {
+    // A sum of uniform numbers: the same on every standard library.
+    double sum = -2;
+    for (int i = 0; i < 4; ++i) sum += double(random()) / 4294967296.0;
+    value = float(sum);
+  }
+  return values;
+}
+
+double worstError(const Floats& actual, const std::vector<double>& expected) {
+  double square = 0, worst = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double difference = std::abs(double(actual[i]) - expected[i]);
+    if (std::isnan(difference)) return difference;
+    worst = std::max(worst, difference);
+    square += expected[i] * expected[i];
+  }
+  return worst / std::sqrt(square / double(expected.size()));
+}
+
+// One check's buffers and recording.
+class Bench {
+ public:
+  explicit Bench(vulkan::Device& device)
+      : m_device(device), m_recording(device), ops(device, m_recording) {}
+
+  template <typename T>
+  Result<vulkan::Buffer> put(const std::vector<T>& values) {
+    TRY(vulkan::Buffer buffer, m_device.allocate(values.size() * sizeof(T)));
+    TRY(m_device.write(buffer, 0, values.data(), values.size() * sizeof(T)));
+    return buffer;
+  }
+  // Filled with NaN, so that what is not written shows.
+  Result<vulkan::Buffer> room(size_t count) {
+    return put(Floats(count, std::numeric_limits<float>::quiet_NaN()));
+  }
+  Result<Floats> run(const vulkan::Buffer& output, size_t count) {
+    TRY(m_recording.run());
+    Floats values(count);
+    TRY(m_device.read(output, 0, values.data(), count * sizeof(float)));
+    return values;
+  }
+
+ private:
+  vulkan::Device& m_device;
+  vulkan::Recording m_recording;
+
+ public:
+  vulkan::Ops ops;
+};
+
+struct Rows {
+  std::vector<std::byte> bytes;
+  Floats decoded;
+  uint64_t rowBytes = 0;
+};
+
+Rows encodeRandom(const Codec& codec, size_t rows, size_t length, uint32_t seed) {
+  Rows result{{}, Floats(rows * length), codec.rowBytes(length)};
+  const Floats values = randomFloats(rows * length, seed);
+  result.bytes.resize(rows * result.rowBytes);
+  for (size_t row = 0; row < rows; ++row) {
+    const auto bytes = std::span(result.bytes).subspan(row * result.rowBytes, result.rowBytes);
+    codec.encode(std::span(values).subspan(row * length, length), {}, bytes);
+    codec.decode(bytes, std::span(result.decoded).subspan(row * length, length));
+  }
+  return result;
+}
+
+const uint8_t* bytesOf(const Rows& rows) {
+  return reinterpret_cast<const uint8_t*>(rows.bytes.data());
+}
+
+// The shortest length of rows that a codec holds, times an odd number where it is short.
+size_t oddLength(const Codec& codec) {
+  if (codec.rowBytes(100) != 0) return 100;
+  for (size_t length = 32;; length += 32) {
+    if (codec.rowBytes(length) != 0) return length < 256 ? 5 * length : 3 * length;
+  }
+}
+
+constexpr size_t kRows = 71;
+
+Result<double> checkEmbed(vulkan::Device& device, const Codec& codec) {
+  const size_t length = oddLength(codec);
+  const Rows rows = encodeRandom(codec, kRows, length, 1);
+  Bench bench(device);
+  TRY(const auto weights,
+      vulkan::upload(device, codec.name, bytesOf(rows), kRows, length, rows.rowBytes));
+  const std::vector<uint32_t> indices = {70, 0, 33, 31, 32, 64, 5, 70};
+  TRY(const auto index, bench.put(indices));
+  TRY(const auto output, bench.room(indices.size() * length));
+  TRY(bench.ops.embed(weights, index, uint32_t(indices.size()), output));
+  TRY(const Floats actual, bench.run(output, indices.size() * length));
+  std::vector<double> expected;
+  for (const uint32_t row : indices) {
+    for (size_t i = 0; i < length; ++i) expected.push_back(rows.decoded[row * length + i]);
+  }
+  return worstError(actual, expected);
+}
+
+Result<double> checkLinear(vulkan::Device& device, const Codec& codec, uint32_t tokens) {
+  const size_t length = oddLength(codec);
+  const Rows rows = encodeRandom(codec, kRows, length, 2);
+  const Floats input = randomFloats(tokens * length, 3);
+  const Floats bias = randomFloats(kRows, 4);
+  Bench bench(device);
+  TRY(const auto weights,
+      vulkan::upload(device, codec.name, bytesOf(rows), kRows, length, rows.rowBytes));
+  TRY(auto in, bench.put(input));
+  const bool rotated = codec.grid != nullptr && codec.grid->toBasis != nullptr;
+  vulkan::Buffer turned;
+  if (rotated) {
+    TRY(turned, bench.room(input.size()));
+    TRY(bench.ops.rotate(in, input.size(), turned));
+  }
+  TRY(const auto biases, bench.put(bias));
+  TRY(const auto output, bench.room(tokens * kRows));
+  TRY(bench.ops.linear(weights, rotated ? turned : in, tokens, &biases, output));
+  TRY(const Floats actual, bench.run(output, tokens * kRows));
+  std::vector<double> expected;
+  for (size_t token = 0; token < tokens; ++token) {
+    for (size_t row = 0; row < kRows; ++row) {
+      double sum = bias[row];
+      for (size_t i = 0; i < length; ++i) {
+        sum += double(rows.decoded[row * length + i]) * double(input[token * length + i]);
+      }
+      expected.push_back(sum);
+    }
+  }
+  return worstError(actual, expected);
+}
+
+Result<double> checkNorm(vulkan::Device& device) {
+  constexpr size_t kWidth = 100, kCount = 7;
+  constexpr float kEpsilon = 1e-5f;
+  const Floats input = randomFloats(kWidth * kCount, 5);
+  const Floats weight = randomFloats(kWidth, 6);
+  Bench bench(device);
+  TRY(const auto in, bench.put(input));
+  TRY(const auto w, bench.put(weight));
+  TRY(bench.ops.norm(in, w, kWidth, kCount, kEpsilon, in));
+  TRY(const Floats actual, bench.run(in, input.size()));
+  std::vector<double> expected;
+  for (size_t n = 0; n < kCount; ++n) {
+    double square = 0;
+    for (size_t i = 0; i < kWidth; ++i) square += std::pow(double(input[n * kWidth + i]), 2);
+    const double factor = 1 / std::sqrt(square / kWidth + double(kEpsilon));
+    for (size_t i = 0; i < kWidth; ++i) {
+      expected.push_back(double(input[n * kWidth + i]) * factor * double(weight[i]));
+    }
+  }
+  return worstError(actual, expected);
+}
+
+Result<double> checkRope(vulkan::Device& device, bool adjacent) {
+  constexpr uint32_t kTokens = 3, kHeads = 5, kHeadWidth = 20, kPairs = 7;
+  constexpr uint32_t kStride = kHeads * kHeadWidth;
+  const std::vector<uint32_t> positions = {2, 0, 11};
+  const Floats input = randomFloats(kTokens * kStride, 7);
+  const Floats table = randomFloats(12 * 2 * kPairs, 8);
+  Bench bench(device);
+  TRY(const auto in, bench.put(input));
+  TRY(const auto angles, bench.put(table));
+  TRY(const auto at, bench.put(positions));
+  TRY(const auto output, bench.room(input.size()));
+  TRY(bench.ops.rope({.input = &in,
+                      .output = &output,
+                      .table = &angles,
+                      .positions = &at,
+                      .rows = kTokens,
+                      .heads = kHeads,
+                      .headWidth = kHeadWidth,
+                      .pairs = kPairs,
+                      .adjacent = adjacent}));
+  TRY(const Floats actual, bench.run(output, input.size()));
+  std::vector<double> expected(input.begin(), input.end());
+  for (uint32_t head = 0; head < kTokens * kHeads; ++head) {
+    const float* angle = &table[positions[head / kHeads] * 2 * kPairs];
+    for (uint32_t i = 0; i < kPairs; ++i) {
+      const size_t left = head * kHeadWidth + (adjacent ? 2 * i : i);
+      const size_t right = left + (adjacent ? 1 : kPairs);
+      const double cosine = angle[i], sine = angle[kPairs + i];
+      const double x = input[left], y = input[right];
+      expected[left] = x * cosine - y * sine;
+      expected[right] = x * sine + y * cosine;
+    }
+  }
+  return worstError(actual, expected);
+}
+
+Result<double> checkElementwise(vulkan::Device& device, vulkan::Elementwise kind) {
+  constexpr size_t kCount = 333;
+  constexpr float kFactor = 0.7f;
+  Floats left = randomFloats(kCount, 9);
+  for (size_t i = 0; i < kCount; ++i) left[i] *= i % 10 == 0 ? 60.0f : 3.0f;
+  const Floats right = randomFloats(kCount, 10);
+  Bench bench(device);
+  TRY(const auto a, bench.put(left));
+  TRY(const auto b, bench.put(right));
+  TRY(bench.ops.elementwise(kind, a, &b, kCount, kFactor, a));
+  TRY(const Floats actual, bench.run(a, kCount));
+  std::vector<double> expected;
+  for (size_t i = 0; i < kCount; ++i) {
+    const double x = left[i], y = right[i];
+    switch (kind) {
+      case vulkan::Elementwise::SiluGate:
+        expected.push_back(x / (1 + std::exp(-x)) * y);
+        break;
+      case vulkan::Elementwise::GeluGate:
+        expected.push_back(0.5 * x *
+                           (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) * y);
+        break;
+      case vulkan::Elementwise::Add:
+        expected.push_back(x + y);
+        break;
+      case vulkan::Elementwise::Scale:
+        expected.push_back(double(kFactor) * x);
+        break;
+    }
+  }
+  return worstError(actual, expected);
+}
+
+Result<double> checkGather(vulkan::Device& device) {
+  constexpr uint32_t kColumns = 70;
+  const Floats input = randomFloats(9 * kColumns, 11);
+  const std::vector<uint32_t> indices = {8, 0, 3, 3};
+  Bench bench(device);
+  TRY(const auto in, bench.put(input));
+  TRY(const auto index, bench.put(indices));
+  TRY(const auto output, bench.room(indices.size() * kColumns));
+  TRY(bench.ops.gather(in, kColumns, index, uint32_t(indices.size()), output));
+  TRY(const Floats actual, bench.run(output, indices.size() * kColumns));
+  std::vector<double> expected;
+  for (const uint32_t row : indices) {
+    for (size_t i = 0; i < kColumns; ++i) expected.push_back(input[row * kColumns + i]);
+  }
+  return worstError(actual, expected);
+}
+
+// Two sequences of 45 and 6 tokens, the second from position 30 on; keys of the first lie from row
+// 0 on, of the second from row 45 on.
+struct AttentionCase {
+  static constexpr uint32_t kHeads = 6, kKeyHeads = 2, kHeadWidth = 40, kValueWidth = 36;
+  static constexpr uint32_t kRows = 51, kKeyRows = 45 + 36;
+  static constexpr float kScale = 0.2f;
+  Floats queries = randomFloats(kRows * kHeads * kHeadWidth, 12);
+  Floats keys = randomFloats(kKeyRows * kKeyHeads * kHeadWidth, 13);
+  Floats values = randomFloats(kKeyRows * kKeyHeads * kValueWidth, 14);
+
+  std::vector<double> expected() const {
+    std::vector<double> result;
+    for (uint32_t row = 0; row < kRows; ++row) {
+      const uint32_t position = row < 45 ? row : row - 45 + 30;
+      for (uint32_t head = 0; head < kHeads; ++head) {
+        attend(&queries[(row * kHeads + head) * kHeadWidth], head * kKeyHeads / kHeads,
+               row < 45 ? 0 : 45, position, result);
+      }
+    }
+    return result;
+  }
+
+ private:
+  void attend(const float* query, uint32_t keyHead, uint32_t firstKey, uint32_t position,
+              std::vector<double>& result) const {
+    std::vector<double> sums(kValueWidth);
+    double total = 0;
+    for (uint32_t i = 0; i <= position; ++i) {
+      const uint32_t key = (firstKey + i) * kKeyHeads + keyHead;
+      double score = 0;
+      for (uint32_t j = 0; j < kHeadWidth; ++j) {
+        score += double(query[j]) * double(keys[key * kHeadWidth + j]);
+      }
+      const double weight = std::exp(score * double(kScale));
+      total += weight;
+      for (uint32_t j = 0; j < kValueWidth; ++j) {
+        sums[j] += weight * double(values[key * kValueWidth + j]);
+      }
+    }
+    for (const double sum : sums) result.push_back(sum / total);
+  }
+};
+
+std::vector<vulkan::AttentionTile> tilesOf(uint32_t most) {
+  std::vector<vulkan::AttentionTile> tiles;
+  for (uint32_t row = 0; row < 45; row += most) {
+    tiles.push_back({row, std::min(most, 45 - row), row, 0});
+  }
+  for (uint32_t row = 0; row < 6; row += most) {
+    tiles.push_back({45 + row, std::min(most, 6 - row), 30 + row, 45});
+  }
+  return tiles;
+}
+
+Result<double> checkAttention(vulkan::Device& device, bool halves) {
+  using Case = AttentionCase;
+  const Case task;
+  Bench bench(device);
+  const uint32_t most = vulkan::attentionRows(Case::kHeads, Case::kKeyHeads);
+  const auto tiles = tilesOf(most);
+  TRY(const auto queries, bench.put(task.queries));
+  TRY(const auto keys, bench.put(task.keys));
+  TRY(const auto values, bench.put(task.values));
+  TRY(const auto table, bench.put(tiles));
+  TRY(const auto output, bench.room(Case::kRows * Case::kHeads * Case::kValueWidth));
+  // Kept as halves, in the order of rows.
+  std::vector<uint32_t> positions(Case::kKeyRows);
+  for (uint32_t i = 0; i < Case::kKeyRows; ++i) positions[i] = i;
+  TRY(const auto at, bench.put(positions));
+  TRY(const auto keptKeys, bench.room(task.keys.size() / 2));
+  TRY(const auto keptValues, bench.room(task.values.size() / 2));
+  if (halves) {
+    // In two runs, of which the second begins at row 50.
+    for (const uint32_t first : {0u, 50u}) {
+      const uint32_t count = first == 0 ? 50 : Case::kKeyRows - 50;
+      TRY(bench.ops.keep(keys, Case::kKeyHeads * Case::kHeadWidth, at, first, count, true,
+                         keptKeys));
+      TRY(bench.ops.keep(values, Case::kKeyHeads * Case::kValueWidth, at, first, count, true,
+                         keptValues));
+    }
+  }
+  TRY(bench.ops.attend({.queries = &queries,
+                        .keys = halves ? &keptKeys : &keys,
+                        .values = halves ? &keptValues : &values,
+                        .output = &output,
+                        .tiles = &table,
+                        .tileCount = uint32_t(tiles.size()),
+                        .heads = Case::kHeads,
+                        .keyHeads = Case::kKeyHeads,
+                        .headWidth = Case::kHeadWidth,
+                        .valueWidth = Case::kValueWidth,
+                        .scale = Case::kScale,
+                        .halves = halves,
+                        .positions = 45}));
+  TRY(const Floats actual, bench.run(output, Case::kRows * Case::kHeads * Case::kValueWidth));
+  return worstError(actual, task.expected());
+}
+
+constexpr std::string_view kNoCodec = "none";
+
+struct Check {
+  std::string kernel;
+  double bound;
+  std::function<Result<double>(vulkan::Device&)> run;
+  std::string_view codec = kNoCodec;
+};
+
+std::vector<Check> allChecks() {
+  using vulkan::Elementwise;
+  std::vector<Check> checks = {
+      {"rms norm", kSumBound, checkNorm},
+      {"rope, halves", kExactBound, [](auto& device) { return checkRope(device, false); }},
+      {"rope, neighbours", kExactBound, [](auto& device) { return checkRope(device, true); }},
+      {"gather", 0, checkGather},
+      {"attention f32", kSumBound, [](auto& device) { return checkAttention(device, false); }},
+      {"attention f16", kHalfBound, [](auto& device) { return checkAttention(device, true); }}};
+  for (const auto& [name, kind, bound] : {std::tuple{"silu gate", Elementwise::SiluGate, 1e-5},
+                                          {"gelu gate", Elementwise::GeluGate, 1e-5},
+                                          {"add", Elementwise::Add, kExactBound},
+                                          {"scale", Elementwise::Scale, kExactBound}}) {
+    checks.push_back(
+        {name, bound, [kind](auto& device) { return checkElementwise(device, kind); }});
+  }
+  for (const Codec* codec : codecs()) {
+    if (!vulkan::hasShaders(codec->name)) continue;
+    checks.push_back({strCat("decode ", codec->name), kExactBound * 10,
+                      [codec](auto& device) { return checkEmbed(device, *codec); }, codec->name});
+    for (const uint32_t tokens : {1u, 3u, 45u}) {
+      checks.push_back({strCat("linear ", codec->name, ", ", tokens, " tokens"), kSumBound,
+                        [=](auto& device) { return checkLinear(device, *codec, tokens); },
+                        codec->name});
+    }
+  }
+  return checks;
+}
+
+}  // namespace
+
+Result<std::vector<DeviceCheck>> checkDevice(Backend& backend, std::string_view codec,
+                                             JobContext& job) {
+  const std::lock_guard lock(backend.state().mutex);
+  vulkan::Device& device = *backend.state().device;
+  std::vector<Check> checks = allChecks();
+  if (!codec.empty()) {
+    std::erase_if(checks, [&](const Check& check) { return check.codec != codec; });
+  }
+  job.begin(checks.size(), "kernels");
+  std::vector<DeviceCheck> results;
+  for (const Check& check : checks) {
+    TRY(job.checkpoint());
+    job.step(check.kernel);
+    TRY(const double error, check.run(device));
+    results.push_back({check.kernel, error, check.bound});
+    job.advance();
+  }
+  return results;
+}
+
+}  // namespace bitloom

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/inference/device_forward.h"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+
+#include "core/base/strings.h"
+#include "core/inference/backend_state.h"
+#include "core/inference/interpreter.h"
+#include "core/inference/rotation.h"
+
+namespace bitloom {
+
+// Keys and values of one sequence on a device, by block; positions × width.
+struct DeviceCache {
+  explicit DeviceCache(std::shared_ptr<Backend> device) : backend(std::move(device)) {}
+  ~DeviceCache() {
+    const std::lock_guard lock(backend->state().mutex);
+    keys.clear();
+    values.clear();
+  }
+  DeviceCache(const DeviceCache&) = delete;
+  DeviceCache& operator=(const DeviceCache&) = delete;
+
+  std::shared_ptr<Backend> backend;
+  std::vector<vulkan::Buffer> keys;
+  std::vector<vulkan::Buffer> values;
+};
+
+namespace {
+
+constexpr size_t kPrograms = 4;           // recordings that are kept
+constexpr uint32_t kUsualBatch = 512;     // tokens, for which memory is set aside
+constexpr uint32_t kUsualContext = 4096;  // positions
+
+// What one run is to do.
+struct Task {
+  int first = 0;
+  int last = 0;       // blocks [first, last)
+  bool head = false;  // then the head, for `rows` of the stream
+  std::span<const uint32_t> rows;
+  std::span<const Segment> segments;
+  size_t tokens = 0;
+};
+
+// A recording and what it reads and writes.
+struct Program {
+  std::string key;
+  std::deque<vulkan::Buffer> buffers;
+  std::vector<vulkan::Buffer*> spare;
+  std::vector<std::shared_ptr<const DeviceTensor>> tensors;
+  std::vector<std::shared_ptr<DeviceCache>> caches;
+  vulkan::Buffer* stream = nullptr;
+  vulkan::Buffer* positions = nullptr;
+  vulkan::Buffer* tiles = nullptr;
+  vulkan::Buffer* rows = nullptr;
+  vulkan::Buffer* logits = nullptr;
+  std::unique_ptr<vulkan::Recording> recording;
+};
+
+struct Turned {  // a table of rotations on the device
+  uint32_t positions = 0;
+  vulkan::Buffer table;
+};
+
+bool isRotated(const Codec* codec) {
+  return codec != nullptr && vulkan::hasShaders(codec->name) && codec->grid != nullptr &&
+         codec->grid->toBasis != nullptr;
+}
+
+}  // namespace
+
+struct DeviceForward::State {
+  explicit State(const Variant& v)
+      : backend(v.backend()), variant(v), graph(v.graph()), interpreter(graph), rotations(v) {}
+  ~State() {
+    const std::lock_guard lock(backend->state().mutex);
+    programs.clear();
+    tables.clear();
+    oldTables.clear();
+  }
+
+  std::shared_ptr<Backend> backend;
+  const Variant& variant;
+  const Graph& graph;
+  Interpreter interpreter;
+  Rotations rotations;
+  std::map<const RotationTable*, Turned> tables;
+  std::vector<vulkan::Buffer> oldTables;  // recordings may still read them
+  std::list<Program> programs;            // the one used last comes first
+  int blocks = 0;
+  bool head = false;
+
+  vulkan::Device& device() { return *backend->state().device; }
+  uint32_t tileRows() const;
+  std::string keyOf(const Task& task) const;
+  std::vector<vulkan::AttentionTile> tilesOf(const Task& task) const;
+  Result<Program*> program(const Task& task, JobContext& job);
+  Result<void> record(const Task& task, Program& program, JobContext& job);
+  Result<void> prepareCaches(const Task& task, Program& program);
+  Result<const vulkan::Buffer*> tableOf(const Op& op, uint32_t positions, JobContext& job);
+  Result<Program*> execute(const Task& task, const Matrix& stream, JobContext& job);
+};
+
+namespace {
+
+// Records ops.
+class Recorder : public OpRunner {
+ public:
+  using TableOf = std::function<Result<const vulkan::Buffer*>(const Op&)>;
+  Recorder(Backend::State& backend, const Variant& variant, const Task& task, Program& program,
+           uint32_t tileRows, TableOf tableOf, JobContext& job)
+      : m_backend(backend),
+        m_variant(variant),
+        m_graph(variant.graph()),
+        m_task(task),
+        m_program(program),
+        m_ops(*backend.device, *program.recording),
+        m_tileRows(tileRows),
+        m_tableOf(std::move(tableOf)),
+        m_job(job),
+        m_values(m_graph.points.size(), nullptr) {}
+
+  Result<vulkan::Buffer*> take(uint64_t bytes) {
+    for (auto& buffer : m_program.spare) {
+      if (buffer->bytes() < bytes || buffer->bytes() / 2 > bytes) continue;
+      vulkan::Buffer* found = buffer;
+      std::swap(buffer, m_program.spare.back());
+      m_program.spare.pop_back();
+      return found;
+    }
+    TRY(vulkan::Buffer made, m_backend.device->allocate(bytes));
+    return &m_program.buffers.emplace_back(std::move(made));
+  }
+
+  // From now on ops work on these rows.
+  void setStream(vulkan::Buffer* stream, uint32_t rows) {
+    m_values[size_t(m_graph.stream)] = stream;
+    m_rows = rows;
+  }
+
+  Result<void> gather(const vulkan::Buffer& rows, uint32_t count) {
+    const vulkan::Buffer* whole = m_values[size_t(m_graph.stream)];
+    TRY(vulkan::Buffer * chosen, take(uint64_t(count) * m_graph.width * sizeof(float)));
+    TRY(m_ops.gather(*whole, m_graph.width, rows, count, *chosen));
+    setStream(chosen, count);
+    return {};
+  }
+
+  vulkan::Buffer* value(int point) const { return m_values[size_t(point)]; }
+
+  Result<void> linears(std::span<const Op> ops) override {
+    TRY(m_job.checkpoint());
+    const vulkan::Buffer* input = value(ops.front().input);
+    const uint64_t count = uint64_t(m_rows) * m_graph.points[size_t(ops.front().input)].width;
+    vulkan::Buffer* rotated = nullptr;
+    for (const Op& op : ops) {
+      TRY(const auto tensor, m_backend.rows(m_variant, size_t(op.weight), m_job));
+      m_program.tensors.push_back(tensor);
+      const vulkan::Buffer* bias = nullptr;
+      if (op.bias != kNone) {
+        TRY(bias, floats(op.bias));
+      }
+      const bool turn = isRotated(m_variant.codecOf(size_t(op.weight)));
+      if (turn && rotated == nullptr) {
+        TRY(rotated, take(count * sizeof(float)));
+        TRY(m_ops.rotate(*input, count, *rotated));
+      }
+      TRY(const vulkan::Buffer* out, output(op));
+      TRY(m_ops.linear(tensor->weights, turn ? *rotated : *input, m_rows, bias, *out));
+    }
+    if (rotated != nullptr) m_program.spare.push_back(rotated);
+    return {};
+  }
+
+  Result<void> other(const Op& op) override {
+    TRY(m_job.checkpoint());
+    TRY(const vulkan::Buffer* out, output(op));
+    const vulkan::Buffer& in = *value(op.input);
+    const uint64_t width = m_graph.points[size_t(op.output)].width;
+    const uint64_t count = m_rows * width;
+    switch (op.kind) {
+      case OpKind::Norm: {
+        TRY(const vulkan::Buffer* weight, floats(op.weight));
+        return m_ops.norm(in, *weight, op.groupWidth, count / op.groupWidth, op.epsilon, *out);
+      }
+      case OpKind::Rope: {
+        TRY(const vulkan::Buffer* table, m_tableOf(op));
+        return m_ops.rope({.input = &in,
+                           .output = out,
+                           .table = table,
+                           .positions = m_program.positions,
+                           .rows = m_rows,
+                           .heads = op.heads,
+                           .headWidth = op.headWidth,
+                           .pairs = op.rope.rotated / 2,
+                           .adjacent = op.rope.style == RopeStyle::AdjacentPairs});
+      }
+      case OpKind::Attention:
+        return attend(op, *out);
+      case OpKind::ActivationGate: {
+        const auto kind = op.activation == Activation::Silu ? vulkan::Elementwise::SiluGate
+                                                            : vulkan::Elementwise::GeluGate;
+        return m_ops.elementwise(kind, in, value(op.input2), count, 1, *out);
+      }
+      case OpKind::Add:
+        return m_ops.elementwise(vulkan::Elementwise::Add, in, value(op.input2), count, 1, *out);
+      case OpKind::Scale:
+        return m_ops.elementwise(vulkan::Elementwise::Scale, in, nullptr, count, op.factor, *out);
+      case OpKind::Embed:
+      case OpKind::Linear:
+        break;
+    }
+    return makeError(ErrorCode::Unsupported, m_backend.device->info().name,
+                     " does not compute this model's embedding.");
+  }
+
+  void release(int point) override {
+    if (vulkan::Buffer* buffer = std::exchange(m_values[size_t(point)], nullptr)) {
+      m_program.spare.push_back(buffer);
+    }
+  }
+
+ private:
+  Result<const vulkan::Buffer*> floats(int tensor) {
+    TRY(auto values, m_backend.floats(m_variant, size_t(tensor), m_job));
+    m_program.tensors.push_back(values);
+    return &values->floats;
+  }
+
+  Result<vulkan::Buffer*> output(const Op& op) {
+    vulkan::Buffer*& buffer = m_values[size_t(op.output)];
+    if (buffer == nullptr) {
+      const uint64_t width = m_graph.points[size_t(op.output)].width;
+      TRY(buffer, take(m_rows * width * sizeof(float)));
+    }
+    return buffer;
+  }
+
+  // Segments without a cache read this run's keys and values, all in one dispatch; others their
+  // caches.
+  Result<void> attend(const Op& op, const vulkan::Buffer& out) {
+    const vulkan::Buffer& keys = *value(op.input2);
+    const vulkan::Buffer& values = *value(op.input3);
+    vulkan::Attention task{.queries = value(op.input),
+                           .output = &out,
+                           .tiles = m_program.tiles,
+                           .heads = op.heads,
+                           .keyHeads = op.kvHeads,
+                           .headWidth = op.headWidth,
+                           .valueWidth = op.valueWidth,
+                           .scale = op.factor};
+    uint32_t row = 0;
+    uint32_t tile = 0;
+    for (const Segment& segment : m_task.segments) {
+      const uint32_t tiles = (segment.tokens + m_tileRows - 1) / m_tileRows;
+      task.keys = &keys;
+      task.values = &values;
+      task.halves = false;
+      task.firstTile = tile;
+      task.tileCount = tiles;
+      task.positions = segment.firstPosition + segment.tokens;
+      if (segment.cache != nullptr) {
+        const DeviceCache& cache = *segment.cache->onDevice();
+        task.halves = segment.cache->format() == KvFormat::F16;
+        task.keys = &cache.keys[size_t(op.block)];
+        task.values = &cache.values[size_t(op.block)];
+        TRY(m_ops.keep(keys, op.kvHeads * op.headWidth, *m_program.positions, row, segment.tokens,
+                       task.halves, *task.keys));
+        TRY(m_ops.keep(values, op.kvHeads * op.valueWidth, *m_program.positions, row,
+                       segment.tokens, task.halves, *task.values));
+      }
+      TRY(m_ops.attend(task));
+      row += segment.tokens;
+      tile += tiles;
+    }
+    return {};
+  }
+
+  Backend::State& m_backend;
+  const Variant& m_variant;
+  const Graph& m_graph;
+  const Task& m_task;
+  Program& m_program;
+  vulkan::Ops m_ops;
+  uint32_t m_tileRows;
+  TableOf m_tableOf;
+  JobContext& m_job;
+  std::vector<vulkan::Buffer*> m_values;  // by point
+  uint32_t m_rows = 0;
+};
+
+bool canCompute(const Graph& graph, const DeviceInfo& device, std::string& note) {
+  for (const Op& op : graph.ops) {
+    if (op.kind == OpKind::Attention && (op.headWidth % 2 != 0 || op.headWidth > 256)) {
+      note = strCat(device.name, " has no kernel for heads of ", op.headWidth,
+                    " values; the CPU computes.");
+      return false;
+    }
+  }
+  return true;
+}
+
+// Bytes that a block, or the head, takes: weights, and keys and values of a usual context.
+uint64_t bytesOfBlock(const Variant& variant, int block) {
+  const Graph& graph = variant.graph();
+  const uint32_t context = std::min(graph.contextLength, kUsualContext);
+  uint64_t bytes = KvCache::bytesFor(graph, context, KvFormat::F16, block);
+  for (const Op& op : graph.ops) {
+    if (op.block != block || op.kind != OpKind::Linear) continue;
+    bytes += deviceBytes(variant, size_t(op.weight));
+  }
+  return bytes;
+}
+
+// What a run of a usual batch computes with.
+uint64_t bytesOfBatch(const Graph& graph) {
+  uint64_t width = 0;
+  for (const Op& op : graph.ops) {
+    if (op.block == 0 && op.output != kNone) width += graph.points[size_t(op.output)].width;
+  }
+  return (width + graph.vocabulary / 16) * kUsualBatch * sizeof(float);
+}
+
+}  // namespace
+
+DeviceForward::DeviceForward(std::unique_ptr<State> state) : m_state(std::move(state)) {}
+DeviceForward::~DeviceForward() = default;
+
+std::unique_ptr<DeviceForward> DeviceForward::create(const Variant& variant, std::string& note) {
+  const std::shared_ptr<Backend>& backend = variant.backend();
+  const DeviceInfo& info = backend->device();
+  if (backend->state().device->isLost()) {
+    note = strCat(info.name, " was lost; the CPU computes.");
+    return nullptr;
+  }
+  if (!canCompute(variant.graph(), info, note)) return nullptr;
+  auto state = std::make_unique<State>(variant);
+  const Graph& graph = variant.graph();
+  const uint64_t limit = backend->limitBytes();
+  uint64_t bytes = bytesOfBatch(graph);
+  while (state->blocks < int(graph.blocks)) {
+    bytes += bytesOfBlock(variant, state->blocks);
+    if (bytes > limit) break;
+    ++state->blocks;
+  }
+  const bool all = state->blocks == int(graph.blocks);
+  state->head = all && bytes + bytesOfBlock(variant, state->blocks) <= limit;
+  if (state->head) {
+    note.clear();
+  } else if (state->blocks == 0) {
+    note = strCat(info.name, " has room for ", binarySize(limit),
+                  ", which no block of the model fits; the CPU computes.");
+    return nullptr;
+  } else {
+    note = strCat(info.name, " has room for ", binarySize(limit), ": it computes the first ",
+                  state->blocks, " of ", graph.blocks, " blocks, the CPU the rest.");
+  }
+  return std::unique_ptr<DeviceForward>(new DeviceForward(std::move(state)));
+}
+
+int DeviceForward::blocks() const { return m_state->blocks; }
+bool DeviceForward::hasHead() const { return m_state->head; }
+
+bool DeviceForward::holdsAll(size_t logitRows) const {
+  const uint64_t bytes = uint64_t(logitRows) * m_state->graph.vocabulary * sizeof(float);
+  return m_state->head && bytes <= m_state->backend->device().storageRange;
+}
+
+// Of the op that takes the fewest.
+uint32_t DeviceForward::State::tileRows() const {
+  uint32_t rows = UINT32_MAX;
+  for (const Op& op : graph.ops) {
+    if (op.kind == OpKind::Attention) {
+      rows = std::min(rows, vulkan::attentionRows(op.heads, op.kvHeads));
+    }
+  }
+  return rows;
+}
+
+std::vector<vulkan::AttentionTile> DeviceForward::State::tilesOf(const Task& task) const {
+  std::vector<vulkan::AttentionTile> tiles;
+  const uint32_t most = tileRows();
+  uint32_t row = 0;
+  for (const Segment& segment : task.segments) {
+    const uint32_t firstKey = segment.cache == nullptr ? row : 0;
+    for (uint32_t at = 0; at < segment.tokens; at += most) {
+      tiles.push_back(
+          {row + at, std::min(most, segment.tokens - at), segment.firstPosition + at, firstKey});
+    }
+    row += segment.tokens;
+  }
+  return tiles;
+}
+
+// Equal keys mean that one recording serves: same ops, shapes, weights and caches.
+std::string DeviceForward::State::keyOf(const Task& task) const {
+  std::string key =
+      strCat(task.first, '|', task.last, '|', task.head, '|', task.rows.size(), '|', task.tokens);
+  for (const Segment& segment : task.segments) {
+    key += strCat('|', segment.tokens);
+    if (segment.cache == nullptr) continue;
+    key += strCat('@', reinterpret_cast<uintptr_t>(segment.cache->onDevice().get()), '/',
+                  segment.cache->capacity());
+  }
+  for (const Op& op : graph.ops) {
+    const bool part = op.block >= task.first && op.block < task.last;
+    const bool head_ = task.head && op.block == int(graph.blocks);
+    if ((part || head_) && op.weight != kNone) {
+      key += strCat('|', variant.signatureOf(size_t(op.weight)));
+    }
+  }
+  return key;
+}
+
+// Room for keys and values of the device's blocks, on first use of a cache.
+Result<void> DeviceForward::State::prepareCaches(const Task& task, Program& program) {
+  for (const Segment& segment : task.segments) {
+    if (segment.cache == nullptr) continue;
+    std::shared_ptr<DeviceCache>& cache = segment.cache->onDevice();
+    program.caches.push_back(cache);
+    if (!cache->keys.empty()) continue;
+    const uint64_t value =
+        segment.cache->format() == KvFormat::F16 ? sizeof(uint16_t) : sizeof(float);
+    std::vector<vulkan::Buffer> keys{size_t(blocks)};
+    std::vector<vulkan::Buffer> values{size_t(blocks)};
+    for (const Op& op : graph.ops) {
+      if (op.kind != OpKind::Attention || op.block >= blocks) continue;
+      const uint64_t positions = segment.cache->capacity() * value * op.kvHeads;
+      TRY(keys[size_t(op.block)], device().allocate(positions * op.headWidth));
+      TRY(values[size_t(op.block)], device().allocate(positions * op.valueWidth));
+    }
+    cache->keys = std::move(keys);
+    cache->values = std::move(values);
+  }
+  return {};
+}
+
+// Cosines, then sines, of each position. A table that grows takes a new place.
+Result<const vulkan::Buffer*> DeviceForward::State::tableOf(const Op& op, uint32_t positions,
+                                                            JobContext& job) {
+  TRY(const RotationTable* table, rotations.tableOf(op, positions, job));
+  Turned& turned = tables[table];
+  if (turned.positions >= positions) return &turned.table;
+  std::vector<float> values;
+  for (uint32_t position = 0; position < positions; ++position) {
+    values.insert(values.end(), table->cosines(position),
+                  table->cosines(position) + table->pairs());
+    values.insert(values.end(), table->sines(position), table->sines(position) + table->pairs());
+  }
+  TRY(vulkan::Buffer buffer, device().allocate(values.size() * sizeof(float)));
+  TRY(device().write(buffer, 0, values.data(), values.size() * sizeof(float)));
+  std::swap(turned.table, buffer);
+  if (buffer.bytes() > 0) oldTables.push_back(std::move(buffer));
+  turned.positions = positions;
+  return &turned.table;
+}
+
+Result<void> DeviceForward::State::record(const Task& task, Program& program, JobContext& job) {
+  program.recording = std::make_unique<vulkan::Recording>(device());
+  uint32_t positions = 0;
+  for (const Segment& segment : task.segments) {
+    const uint32_t reach = segment.cache == nullptr ? segment.tokens : segment.cache->capacity();
+    positions = std::max(positions, reach);
+  }
+  TRY(prepareCaches(task, program));
+  Recorder recorder(
+      backend->state(), variant, task, program, tileRows(),
+      [&](const Op& op) { return tableOf(op, positions, job); }, job);
+  TRY(program.stream, recorder.take(task.tokens * graph.width * sizeof(float)));
+  TRY(program.positions, recorder.take(task.tokens * sizeof(uint32_t)));
+  TRY(program.tiles, recorder.take(task.tokens * sizeof(vulkan::AttentionTile)));
+  recorder.setStream(program.stream, uint32_t(task.tokens));
+  for (int block = task.first; block < task.last; ++block) {
+    TRY(interpreter.run(block, recorder));
+  }
+  if (!task.head) return {};
+  if (!task.rows.empty()) {
+    TRY(program.rows, recorder.take(task.rows.size() * sizeof(uint32_t)));
+    TRY(recorder.gather(*program.rows, uint32_t(task.rows.size())));
+  }
+  TRY(interpreter.run(int(graph.blocks), recorder));
+  program.logits = recorder.value(graph.logits);
+  return {};
+}
+
+Result<Program*> DeviceForward::State::program(const Task& task, JobContext& job) {
+  for (const Segment& segment : task.segments) {
+    if (segment.cache == nullptr || segment.cache->onDevice() != nullptr) continue;
+    segment.cache->onDevice() = std::make_shared<DeviceCache>(backend);
+  }
+  const std::string key = keyOf(task);
+  for (auto each = programs.begin(); each != programs.end(); ++each) {
+    if (each->key != key) continue;
+    programs.splice(programs.begin(), programs, each);
+    return &programs.front();
+  }
+  while (programs.size() >= kPrograms) programs.pop_back();
+  for (const bool again : {true, false}) {
+    programs.emplace_front();
+    Result<void> recorded = record(task, programs.front(), job);
+    if (recorded) break;
+    programs.pop_front();
+    if (recorded.error().code != ErrorCode::OutOfMemory || !again) {
+      return std::move(recorded.error());
+    }
+    programs.clear();
+    backend->state().makeRoom();
+  }
+  programs.front().key = key;
+  return &programs.front();
+}
+
+Result<Program*> DeviceForward::State::execute(const Task& task, const Matrix& stream,
+                                               JobContext& job) {
+  TRY(Program* const run, program(task, job));
+  TRY(device().write(*run->stream, 0, stream.values.data(), stream.values.size() * sizeof(float)));
+  std::vector<uint32_t> positions;
+  for (const Segment& segment : task.segments) {
+    for (uint32_t i = 0; i < segment.tokens; ++i) positions.push_back(segment.firstPosition + i);
+  }
+  if (!positions.empty()) {
+    const auto tiles = tilesOf(task);
+    TRY(device().write(*run->positions, 0, positions.data(), positions.size() * sizeof(uint32_t)));
+    TRY(device().write(*run->tiles, 0, tiles.data(), tiles.size() * sizeof(tiles[0])));
+  }
+  if (run->rows != nullptr) {
+    TRY(device().write(*run->rows, 0, task.rows.data(), task.rows.size_bytes()));
+  }
+  TRY(run->recording->run([&] { return job.checkpoint(); }));
+  return run;
+}
+
+Result<void> DeviceForward::run(int first, int last, Matrix& stream,
+                                std::span<const Segment> segments, JobContext& job) {
+  State& state = *m_state;
+  const std::lock_guard lock(state.backend->state().mutex);
+  const Task task{.first = first, .last = last, .segments = segments, .tokens = stream.rows};
+  TRY(Program* const program, state.execute(task, stream, job));
+  return state.device().read(*program->stream, 0, stream.values.data(),
+                             stream.values.size() * sizeof(float));
+}
+
+Result<Matrix> DeviceForward::head(const Matrix& rows, JobContext& job) {
+  State& state = *m_state;
+  const std::lock_guard lock(state.backend->state().mutex);
+  const uint64_t rowBytes = state.graph.vocabulary * sizeof(float);
+  const size_t most = size_t(state.device().info().storageRange / rowBytes);
+  Matrix logits(rows.rows, state.graph.vocabulary);
+  for (size_t first = 0; first < rows.rows; first += most) {
+    Matrix part(std::min(most, rows.rows - first), rows.cols);
+    std::copy_n(rows.row(first), part.values.size(), part.values.data());
+    const int end = int(state.graph.blocks);
+    const Task task{.first = end, .last = end, .head = true, .tokens = part.rows};
+    TRY(Program* const program, state.execute(task, part, job));
+    TRY(state.device().read(*program->logits, 0, logits.row(first), part.rows * rowBytes));
+  }
+  return logits;
+}
+
+Result<Matrix> DeviceForward::logits(const Matrix& stream, std::span<const Segment> segments,
+                                     std::span<const uint32_t> rows, JobContext& job) {
+  State& state = *m_state;
+  const std::lock_guard lock(state.backend->state().mutex);
+  const Task task{.first = 0,
+                  .last = int(state.graph.blocks),
+                  .head = !rows.empty(),
+                  .rows = rows,
+                  .segments = segments,
+                  .tokens = stream.rows};
+  TRY(Program* const program, state.execute(task, stream, job));
+  Matrix logits(rows.size(), state.graph.vocabulary);
+  if (!rows.empty()) {
+    TRY(state.device().read(*program->logits, 0, logits.values.data(),
+                            logits.values.size() * sizeof(float)));
+  }
+  return logits;
+}
+
+}  // namespace bitloom
