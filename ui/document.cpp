@@ -4,6 +4,7 @@
 #include <QUndoCommand>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/builtin.h"
 #include "ui/document_private.h"
@@ -48,6 +49,24 @@ Document::Document(Workers& workers, WeightCache& weights, ExperimentStore store
 }
 
 Document::~Document() = default;
+
+// --- devices ---------------------------------------------------------------------------------
+
+void Document::findDevices() {
+  if (std::exchange(m_lookedForDevices, true)) return;
+  using Devices = std::vector<DeviceInfo>;
+  m_jobs.start<Devices>(
+      tr("Look for devices"), JobPriority::Probe, this, [](JobContext&) { return listDevices(); },
+      [this](Result<Devices> found) {
+        if (found) {
+          m_devices = std::move(*found);
+        } else {
+          m_deviceProblem = QString::fromStdString(found.error().message);
+        }
+        emit devicesChanged();
+      },
+      true);
+}
 
 // --- model -----------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@
 #include "core/allocator.h"
 #include "core/experiments/store.h"
 #include "core/exporter.h"
+#include "core/inference/backend.h"
 #include "core/inference/chat_template.h"
 #include "core/live_loop.h"
 #include "core/metric.h"
@@ -62,6 +63,13 @@ class Document : public QObject {
   WeightCache& weights() { return m_weights; }
   bool isOpening() const { return m_openJob != 0; }
   QString modelSummary() const;  // "llama · 12 blocks · 11.0 M weights · F16 source, 23.2 MB"
+
+  // --- devices -----------------------------------------------------------------------------
+  // Looks for them in the background, once; `devicesChanged` follows.
+  void findDevices();
+  const std::vector<DeviceInfo>& devices() const { return m_devices; }
+  QString deviceProblem() const { return m_deviceProblem; }  // why there are none
+  const std::shared_ptr<Backends>& backends() const { return m_backends; }
 
   // --- recipe and plan ---------------------------------------------------------------------
   const Recipe& recipe() const { return m_recipe; }
@@ -127,6 +135,7 @@ class Document : public QObject {
 
  signals:
   void modelChanged();
+  void devicesChanged();
   void planChanged();
   void damageChanged();
   void sensitivityChanged(const QString& metric);  // many cells at once, or another model
@@ -172,6 +181,10 @@ class Document : public QObject {
 
   Workers& m_workers;
   WeightCache& m_weights;
+  std::shared_ptr<Backends> m_backends = std::make_shared<Backends>();
+  std::vector<DeviceInfo> m_devices;
+  QString m_deviceProblem;
+  bool m_lookedForDevices = false;
   ExperimentStore m_store;
   JobList m_jobs;
   std::shared_ptr<const Model> m_model;

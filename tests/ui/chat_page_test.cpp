@@ -50,6 +50,32 @@ TEST_F(ChatPageTest, BothColumnsStreamWhatTheCoreAnswers) {
   EXPECT_TRUE(left->findChild<QLabel*>("figuresLabel")->text().contains("tok/s"));
 }
 
+TEST_F(ChatPageTest, OneColumnOnADeviceTheOtherOnTheCpu) {
+  openTiny();
+  auto* device = left->findChild<QComboBox*>("deviceComboBox");
+  EXPECT_EQ(device->itemText(0), "CPU");
+  if (device->count() < 2) GTEST_SKIP() << studio.document->deviceProblem().toStdString();
+  device->setCurrentIndex(1);
+  emit device->activated(1);
+  type("maxTokensSpinBox", "24");
+  ASSERT_TRUE(ask("in the thin"));
+  EXPECT_TRUE(left->answer().onDevice) << left->answer().note;
+  EXPECT_FALSE(right->answer().onDevice);
+  const auto detail = [](ChatColumn* column) {
+    return column->findChild<QLabel*>("detailLabel")->text();
+  };
+  EXPECT_TRUE(detail(left).contains("Vulkan")) << detail(left).toStdString();
+  EXPECT_TRUE(detail(right).contains("CPU")) << detail(right).toStdString();
+  EXPECT_TRUE(left->findChild<QLabel*>("figuresLabel")->text().contains("f32"));
+
+  Oracle oracle(tiny);
+  Variant exact = oracle.variant();
+  exact.setPrecision(Precision::Exact);
+  const ChatOptions options{.sampler = {.temperature = 0, .seed = 42}, .maxTokens = 24};
+  const ChatAnswer source = oracle.answer(exact, {{"user", "in the thin"}}, options);
+  EXPECT_EQ(idsOf(left->answer()), idsOf(source));
+}
+
 TEST_F(ChatPageTest, SamplingSeedLengthAndSystemTextReachTheModel) {
   openTiny();
   type("temperatureSpinBox", "0.9");

@@ -24,6 +24,8 @@ struct ChatColumn::Stream {
 struct ChatColumn::Question {
   std::shared_ptr<ModelWork> work;
   WeightCache& weights;
+  std::shared_ptr<Backends> backends;
+  std::string device;          // UUID; empty: the CPU
   std::filesystem::path file;  // another model than the document's; empty: none
   Recipe recipe;
   ChatTemplate chat;
@@ -44,6 +46,10 @@ Result<std::shared_ptr<const Variant>> ChatColumn::Question::variant(JobContext&
     Variant variant;
   };
   TRY(auto plain, Variant::create(source, weights));
+  if (!device.empty()) {
+    TRY(auto backend, backends->open(device));
+    plain.setBackend(std::move(backend));
+  }
   auto seen = std::make_shared<Seen>(Seen{nullptr, std::move(plain)});
   if (!recipe.rules.empty()) {
     TRY(auto plan, resolve(recipe, *source));
@@ -108,11 +114,16 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
   m_choice->setObjectName(QStringLiteral("sourceComboBox"));
   m_choice->setAccessibleName(tr("What answers in this column"));
   m_choice->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+  m_device = new QComboBox(this);
+  m_device->setObjectName(QStringLiteral("deviceComboBox"));
+  m_device->setAccessibleName(tr("Where this column is computed"));
+  m_device->setSizeAdjustPolicy(QComboBox::AdjustToContents);
   m_hidden = new QLabel(this);
   m_hidden->hide();
   m_figures = new QLabel(this);
   m_figures->setObjectName(QStringLiteral("figuresLabel"));
-  m_detail = new QLabel(tr("KV cache f16 · CPU"), this);
+  m_detail = new QLabel(this);
+  m_detail->setObjectName(QStringLiteral("detailLabel"));
   m_footer = new QLabel(this);
   m_footer->setObjectName(QStringLiteral("footerLabel"));
   for (QLabel* label : {m_figures, m_detail, m_footer}) label->setProperty("tone", "faint");
@@ -123,14 +134,18 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
 
   auto* top = new QHBoxLayout;
   top->addWidget(m_choice);
+  top->addWidget(m_device);
   top->addWidget(m_hidden);
   top->addStretch(1);
-  top->addWidget(m_figures);
+  top->setSpacing(8);
+  auto* below = new QHBoxLayout;
+  below->addWidget(m_detail, 1);
+  below->addWidget(m_figures);
   auto* head = new QVBoxLayout;
   head->setContentsMargins(kMargin, 12, kMargin, 10);
-  head->setSpacing(2);
+  head->setSpacing(6);
   head->addLayout(top);
-  head->addWidget(m_detail);
+  head->addLayout(below);
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(1, 1, 1, 1);
   layout->setSpacing(0);
@@ -150,6 +165,12 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
   connect(m_transcript, &TranscriptView::tokenAsked, this, [this](size_t message, size_t token) {
     if (message + 1 == m_transcript->messages().size()) emit tokenAsked(token);
   });
+  connect(&document, &Document::devicesChanged, this, &ChatColumn::fillDevices);
+  connect(m_device, &QComboBox::activated, this, [this](int index) {
+    m_deviceId = m_device->itemData(index).toString();
+    m_answer.note.clear();
+    showDetail();
+  });
   m_pull.setInterval(33);
   connect(&m_pull, &QTimer::timeout, this, &ChatColumn::pull);
   connect(m_choice, &QComboBox::activated, this, [this](int index) {
@@ -163,6 +184,38 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
     choose(chosen, m_choice->itemData(index, Qt::UserRole + 1).toString());
   });
   fillChoices();
+  fillDevices();
+}
+
+// The CPU, and what else computes here.
+void ChatColumn::fillDevices() {
+  m_device->clear();
+  m_device->addItem(tr("CPU"));
+  for (const DeviceInfo& device : m_document.devices()) {
+    const QString id = QString::fromStdString(device.uuid);
+    const QString name = QString::fromStdString(device.name);
+    m_device->addItem(tr("Vulkan · %1").arg(name.section(QStringLiteral(" ("), 0, 0)), id);
+    const int index = m_device->count() - 1;
+    m_device->setItemData(
+        index,
+        tr("%1\n%2 device · %3 of memory\n%4")
+            .arg(name, QString::fromUtf8(vulkan::kindName(device.kind)),
+                 formatGB(device.memoryBytes), QString::fromStdString(device.driver)),
+        Qt::ToolTipRole);
+    if (id == m_deviceId) m_device->setCurrentIndex(index);
+  }
+  m_device->setToolTip(m_document.deviceProblem().isEmpty()
+                           ? tr("Where this column is computed. On a device everything is "
+                                "computed in f32, from weights that stay encoded.")
+                           : m_document.deviceProblem());
+  showDetail();
+}
+
+// How the last answer was computed, or will be.
+void ChatColumn::showDetail() {
+  const QString note = QString::fromStdString(m_answer.note);
+  m_detail->setText(note.isEmpty() ? tr("KV cache f16 · %1").arg(m_device->currentText()) : note);
+  m_detail->setToolTip(note);
 }
 
 void ChatColumn::reload() {
@@ -170,6 +223,7 @@ void ChatColumn::reload() {
   m_job = 0;
   m_pull.stop();
   m_choice->setEnabled(true);
+  m_device->setEnabled(true);
   m_stream.reset();  // what is still under way belongs to the model before
   clear();
   fillChoices();
@@ -187,6 +241,7 @@ void ChatColumn::swapWith(ChatColumn& other) {
   std::swap(m_source, other.m_source);
   std::swap(m_codec, other.m_codec);
   std::swap(m_file, other.m_file);
+  std::swap(m_deviceId, other.m_deviceId);
   std::swap(m_variant, other.m_variant);
   std::swap(m_messages, other.m_messages);
   std::swap(m_hasExchange, other.m_hasExchange);
@@ -201,6 +256,7 @@ void ChatColumn::swapWith(ChatColumn& other) {
   other.m_footer->setText(footer);
   for (ChatColumn* column : {this, &other}) {
     column->fillChoices();
+    column->fillDevices();
     column->showFigures();
   }
 }
@@ -241,6 +297,7 @@ void ChatColumn::setHiddenTitle(const QString& hidden) {
   m_hidden->setText(QStringLiteral("<b>%1</b>").arg(hidden));
   m_hidden->setVisible(!hidden.isEmpty());
   m_choice->setVisible(hidden.isEmpty());
+  m_device->setVisible(hidden.isEmpty());
   m_detail->setVisible(hidden.isEmpty());
   m_figures->setVisible(hidden.isEmpty());  // speed and size would give the column away
 }
@@ -278,10 +335,13 @@ void ChatColumn::ask(const QString& prompt, const QString& system, const ChatOpt
   auto stream = std::make_shared<Stream>();
   m_stream = stream;
   m_choice->setEnabled(false);
+  m_device->setEnabled(false);
+  showDetail();
   const bool other = m_source == Source::File;
-  auto question = std::make_shared<const Question>(Question{
-      m_document.work(), m_document.weights(), other ? m_file.toStdString() : std::string(),
-      std::move(*wanted), m_document.chatTemplate(), std::move(conversation), options});
+  auto question = std::make_shared<const Question>(
+      Question{m_document.work(), m_document.weights(), m_document.backends(),
+               m_deviceId.toStdString(), other ? m_file.toStdString() : std::string(),
+               std::move(*wanted), m_document.chatTemplate(), std::move(conversation), options});
   m_job = m_document.jobs().start<ChatAnswer>(
       tr("Chat · %1").arg(title()), JobPriority::Chat, this,
       [question, stream](JobContext& job) { return question->answerInto(*stream, job); },
@@ -319,10 +379,12 @@ void ChatColumn::finish(Result<ChatAnswer> answer) {
   m_stream.reset();
   m_job = 0;
   m_choice->setEnabled(true);
+  m_device->setEnabled(true);
   if (answer) {
     m_answer = std::move(*answer);
     showAnswer(m_answer.tokens);  // the last token may have got the rest of a character
     showFigures();
+    showDetail();
     setFooter({});
   } else if (answer.error().code == ErrorCode::Cancelled) {
     m_footer->setText(tr("stopped after %n token(s)", nullptr, int(m_answer.tokens.size())));
@@ -383,9 +445,15 @@ void ChatColumn::showFigures() {
     const auto plan = wanted ? resolve(*wanted, m_document.model()) : Result<Plan>(Plan{});
     if (plan) bytes = m_answer.cacheBytes + plan->tensorBytes;
   }
-  m_figures->setText(tr("%1 tok/s · first token %2 · %3 · 8-bit")
+  m_figures->setText(tr("%1 tok/s · first token %2 · %3 · %4")
                          .arg(m_answer.tokensPerSecond, 0, 'f', 1)
-                         .arg(formatDuration(m_answer.firstTokenSeconds), formatGB(bytes)));
+                         .arg(formatDuration(m_answer.firstTokenSeconds), formatGB(bytes),
+                              m_answer.onDevice ? tr("f32") : tr("8-bit")));
+  if (m_answer.onDevice) {
+    return m_figures->setToolTip(
+        tr("Size: weights as stored plus KV cache.\n"
+           "f32: a device decodes the weights and computes in f32."));
+  }
   m_figures->setToolTip(
       tr("Size: weights as stored plus KV cache.\n"
          "8-bit: chat works on encoded weights and rounds activations to 8 bits, prompts to "

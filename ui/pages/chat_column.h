@@ -65,6 +65,8 @@ class ChatColumn : public QFrame {
   struct Stream;
   struct Question;
   void fillChoices();
+  void fillDevices();
+  void showDetail();
   void pull();
   void finish(Result<ChatAnswer> answer);
   void showAnswer(const std::vector<ChatToken>& tokens);
@@ -75,6 +77,7 @@ class ChatColumn : public QFrame {
 
   Document& m_document;
   QComboBox* m_choice;
+  QComboBox* m_device;
   QLabel* m_hidden;
   QLabel* m_figures;
   QLabel* m_detail;
@@ -84,6 +87,7 @@ class ChatColumn : public QFrame {
   Source m_source;
   QString m_codec;
   QString m_file;
+  QString m_deviceId;  // UUID of the device that answers; empty: the CPU
   int m_job = 0;
   std::shared_ptr<Stream> m_stream;
   std::shared_ptr<const Variant> m_variant;

@@ -227,6 +227,11 @@ void ChatPage::stop() {
   m_right->stop();
 }
 
+void ChatPage::showEvent(QShowEvent* event) {
+  QWidget::showEvent(event);
+  m_document.findDevices();
+}
+
 void ChatPage::columnAnswered() {
   updateButtons();
   if (!isBusy()) compare();

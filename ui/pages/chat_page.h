@@ -21,6 +21,9 @@ class ChatPage : public QWidget {
  public:
   explicit ChatPage(Document& document, QWidget* parent = nullptr);
 
+ protected:
+  void showEvent(QShowEvent* event) override;
+
  private:
   QWidget* buildSettings();
   QWidget* buildVote();
