@@ -37,22 +37,39 @@ uint64_t bytesOfToken(const Variant& variant) {
   return bytes;
 }
 
-// Tokens per second of a prompt of 512, of single tokens from an empty context on, and of single
-// tokens after the prompt; means of some runs behind one that arranges the weights and warms up. In
-// Chat the weights that decoding reads are set beside the memory's speed.
-Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobContext& job) {
-  constexpr uint32_t kSingle = 32;
-  constexpr int kRuns = 3;
+constexpr uint32_t kUsualPrompt = 512;
+
+struct Arguments {
+  std::string model = "builtin";
+  std::string codecs;
+  size_t megabytes = 512;
+  bool live = false;
+  uint32_t prompt = 0;  // 0: the usual one, or as much of it as the context holds
+  uint32_t single = 32;
+  int runs = 3;
+};
+
+// Tokens per second of a prompt, of single tokens from an empty context on, and of single tokens
+// after the prompt; means of some runs behind one that arranges the weights and warms up. In Chat
+// on the CPU the weights that decoding reads are set beside the memory's speed.
+Result<void> benchSession(const Engine& engine, const Arguments& args, std::vector<Row>& rows,
+                          JobContext& job) {
   Variant variant = engine.variant->copy();
   if (variant.precision() != Precision::Exact) variant.setPrecision(Precision::Chat);
   const Graph& graph = variant.graph();
-  const uint32_t prompt = std::min(512u, graph.contextLength - kSingle);
+  const uint64_t needed = uint64_t(args.prompt) + args.single + (args.prompt == 0 ? 1 : 0);
+  if (needed > graph.contextLength) {
+    return makeError(ErrorCode::InvalidArgument, variant.model().name(), " has a context of ",
+                     graph.contextLength, " tokens: ", needed, " are too many.");
+  }
+  const uint32_t prompt =
+      args.prompt != 0 ? args.prompt : std::min(kUsualPrompt, graph.contextLength - args.single);
   std::vector<TokenId> tokens(prompt);
   for (uint32_t i = 0; i < prompt; ++i) tokens[i] = TokenId((i * 7919u) % graph.vocabulary);
   double prefill = 0, decode = 0, later = 0;
-  for (int run = 0; run <= kRuns; ++run) {
+  for (int run = 0; run <= args.runs; ++run) {
     TRY(auto session,
-        Session::create(variant, {.contextLength = prompt + kSingle, .prefillBatch = prompt}));
+        Session::create(variant, {.contextLength = prompt + args.single, .prefillBatch = prompt}));
     const auto speed = [&](uint32_t count, bool single) -> Result<double> {
       const auto begin = std::chrono::steady_clock::now();
       for (uint32_t i = 0; single && i < count; ++i) {
@@ -61,19 +78,19 @@ Result<void> benchSession(const Engine& engine, std::vector<Row>& rows, JobConte
       if (!single) TRY(session.eval(tokens, job));
       return count / secondsSince(begin);
     };
-    TRY(const double first, speed(kSingle, true));
+    TRY(const double first, speed(args.single, true));
     session.truncate(0);
     TRY(const double whole, speed(prompt, false));
-    TRY(const double last, speed(kSingle, true));
+    TRY(const double last, speed(args.single, true));
     if (run == 0) continue;
-    decode += first / kRuns;
-    prefill += whole / kRuns;
-    later += last / kRuns;
+    decode += first / args.runs;
+    prefill += whole / args.runs;
+    later += last / args.runs;
   }
   rows.push_back({strCat("prefill_", prompt), prefill, "tokens/s"});
   rows.push_back({"decode", decode, "tokens/s"});
   rows.push_back({strCat("decode_after_", prompt), later, "tokens/s"});
-  if (variant.precision() != Precision::Chat) return {};
+  if (variant.precision() != Precision::Chat || variant.backend() != nullptr) return {};
   TRY(const Limits limits, measureLimits(job));
   const double read = decode * double(bytesOfToken(variant));
   rows.push_back({"decode_read", read / kGiga, "GB/s"});
@@ -149,12 +166,6 @@ Result<void> benchCodecs(const std::vector<const Codec*>& codecList, size_t mega
 
 Verb addBench(CLI::App& app, Console& console) {
   auto* verb = app.add_subcommand("bench", "Measure speed on this machine");
-  struct Arguments {
-    std::string model = "builtin";
-    std::string codecs;
-    size_t megabytes = 512;
-    bool live = false;
-  };
   auto args = std::make_shared<Arguments>();
   verb->add_option("MODEL", args->model, "GGUF file, or `builtin`")->capture_default_str();
   auto* live =
@@ -167,40 +178,50 @@ Verb addBench(CLI::App& app, Console& console) {
                    "Size of the tensor that one token is multiplied with")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
-  return {verb, [&console, args]() -> Result<void> {
-            std::vector<Row> rows;
-            std::vector<const Codec*> codecList;
-            if (args->codecs == "all") {
-              codecList.assign(codecs().begin(), codecs().end());
-            } else if (!args->codecs.empty()) {
-              TRY(codecList, parseCodecs(args->codecs));
-            }
-            Engine engine;
-            if (codecList.empty()) {
-              TRY(engine, openEngine(args->model, false, console.arithmetic()));
-            }
-            TRY(console.run<int>("Bench", JobPriority::Chat, [&](JobContext& job) -> Result<int> {
-              if (!codecList.empty()) {
-                TRY(benchCodecs(codecList, args->megabytes, rows, job));
-              } else {
-                TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, rows, job));
-              }
-              return 0;
-            }));
-            Json list = Json::array();
-            std::vector<std::vector<std::string>> lines = {{"name", "value", "unit"}};
-            for (const Row& row : rows) {
-              list.push_back({{"name", row.name}, {"value", row.value}, {"unit", row.unit}});
-              lines.push_back({row.name, fixed(row.value, 2), row.unit});
-            }
-            const Machine machine = inspectMachine();
-            console.print({{"cpu", machine.cpu},
-                           {"target", machine.target},
-                           {"threads", console.workers().threads()},
-                           {"rows", list}},
-                          table(lines));
-            return {};
-          }};
+  verb->add_option("--prompt", args->prompt,
+                   "Tokens of the prompt (default: 512, or what the context holds)")
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_option("--single", args->single, "Tokens that follow one by one")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  verb->add_option("--runs", args->runs, "Runs behind a first one that warms up")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  return {
+      verb, [&console, args]() -> Result<void> {
+        std::vector<Row> rows;
+        std::vector<const Codec*> codecList;
+        if (args->codecs == "all") {
+          codecList.assign(codecs().begin(), codecs().end());
+        } else if (!args->codecs.empty()) {
+          TRY(codecList, parseCodecs(args->codecs));
+        }
+        Engine engine;
+        if (codecList.empty()) {
+          TRY(engine, openEngine(args->model, false, console.arithmetic()));
+        }
+        TRY(console.run<int>("Bench", JobPriority::Chat, [&](JobContext& job) -> Result<int> {
+          if (!codecList.empty()) {
+            TRY(benchCodecs(codecList, args->megabytes, rows, job));
+          } else {
+            TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, *args, rows, job));
+          }
+          return 0;
+        }));
+        Json list = Json::array();
+        std::vector<std::vector<std::string>> lines = {{"name", "value", "unit"}};
+        for (const Row& row : rows) {
+          list.push_back({{"name", row.name}, {"value", row.value}, {"unit", row.unit}});
+          lines.push_back({row.name, fixed(row.value, 2), row.unit});
+        }
+        const Machine machine = inspectMachine();
+        console.print({{"cpu", machine.cpu},
+                       {"target", machine.target},
+                       {"threads", console.workers().threads()},
+                       {"rows", list}},
+                      table(lines));
+        return {};
+      }};
 }
 
 }  // namespace bitloom::cli

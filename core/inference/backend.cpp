@@ -59,7 +59,8 @@ Result<std::shared_ptr<Backend>> Backend::open(const std::string& device,
   TRY(const size_t index, chooseDevice(state->instance->devices(), device));
   TRY(state->device, vulkan::Device::open(state->instance, index,
                                           {.memoryLimit = options.memoryLimit,
-                                           .lostAtSubmission = options.lostAtSubmission}));
+                                           .lostAtSubmission = options.lostAtSubmission,
+                                           .asGpu = options.asGpu}));
   return std::shared_ptr<Backend>(new Backend(std::move(state)));
 }
 

@@ -24,6 +24,7 @@ struct BackendOptions {
   uint64_t memoryLimit = 0;       // bytes; 0: what is free on the device
   bool validation = false;        // under the validation layer
   uint64_t lostAtSubmission = 0;  // for tests: the device is lost there; 0: never
+  bool asGpu = false;             // for tests: a software device takes the products of GPUs
 };
 
 class Backend {

@@ -30,6 +30,7 @@ struct DeviceCache {
 
 namespace {
 
+constexpr double kMuchFaster = 4;         // than when a recording was cut
 constexpr size_t kPrograms = 4;           // recordings that are kept
 constexpr uint32_t kUsualBatch = 512;     // tokens, for which memory is set aside
 constexpr uint32_t kUsualContext = 4096;  // positions
@@ -57,6 +58,7 @@ struct Program {
   vulkan::Buffer* rows = nullptr;
   vulkan::Buffer* logits = nullptr;
   std::unique_ptr<vulkan::Recording> recording;
+  double submissionWork = 0;  // that the recording was cut for
 };
 
 struct Turned {  // a table of rotations on the device
@@ -493,6 +495,10 @@ Result<Program*> DeviceForward::State::program(const Task& task, JobContext& job
   const std::string key = keyOf(task);
   for (auto each = programs.begin(); each != programs.end(); ++each) {
     if (each->key != key) continue;
+    if (device().submissionWork() > kMuchFaster * each->submissionWork) {
+      programs.erase(each);
+      break;
+    }
     programs.splice(programs.begin(), programs, each);
     return &programs.front();
   }
@@ -509,6 +515,7 @@ Result<Program*> DeviceForward::State::program(const Task& task, JobContext& job
     backend->state().makeRoom();
   }
   programs.front().key = key;
+  programs.front().submissionWork = device().submissionWork();
   return &programs.front();
 }
 

@@ -21,6 +21,19 @@ constexpr uint64_t kWaitNanoseconds = 120'000'000'000;
 constexpr VkMemoryPropertyFlags kHost =
     VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 
+// Multiply-adds per second that a first submission is cut for: less than any device of its kind
+// has.
+double cautiousSpeed(DeviceKind kind) {
+  switch (kind) {
+    case DeviceKind::Discrete:
+      return 1e12;
+    case DeviceKind::Integrated:
+      return 1e11;
+    default:
+      return 1e9;
+  }
+}
+
 uint64_t roundUp(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
 
 // Compute without graphics where there is a queue of its own.
@@ -47,13 +60,26 @@ Result<void> createDevice(Device::State& state) {
   VkPhysicalDeviceTimelineSemaphoreFeatures timeline{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
       .timelineSemaphore = VK_TRUE};
-  const char* const budget = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+  VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+      .pipelineExecutableInfo = VK_TRUE};
+  const void* features = nullptr;
+  std::vector<const char*> extensions;
+  if (state.info.timeline) {
+    features = &timeline;
+  }
+  if (state.info.memoryBudget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  if (state.figures) {
+    executables.pNext = const_cast<void*>(features);
+    features = &executables;
+    extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+  }
   const VkDeviceCreateInfo info{.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                .pNext = state.info.timeline ? &timeline : nullptr,
+                                .pNext = features,
                                 .queueCreateInfoCount = 1,
                                 .pQueueCreateInfos = &queue,
-                                .enabledExtensionCount = state.info.memoryBudget ? 1u : 0u,
-                                .ppEnabledExtensionNames = &budget};
+                                .enabledExtensionCount = uint32_t(extensions.size()),
+                                .ppEnabledExtensionNames = extensions.data()};
   const VkResult result = vkCreateDevice(state.physical, &info, nullptr, &state.device);
   if (result != VK_SUCCESS) return state.failed(result, "opening it");
   volkLoadDeviceTable(&state.api, state.device);
@@ -174,10 +200,11 @@ Result<size_t> Device::State::addPiece(uint64_t bytes) {
   return place;
 }
 
-Result<void> Device::State::makeHostBuffer(uint64_t bytes) {
+Result<void> Device::State::makeStaging() {
+  if (staging.mapped != nullptr) return {};
   const VkBufferCreateInfo buffer{
       .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-      .size = bytes,
+      .size = kStagingBytes,
       .usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
   VkResult result = api.vkCreateBuffer(device, &buffer, nullptr, &staging.buffer);
   if (result != VK_SUCCESS) return failed(result, "staging");
@@ -275,6 +302,7 @@ Result<VkPipeline> Device::State::pipeline(std::string_view name,
                                      .pData = constants.data()};
   const VkComputePipelineCreateInfo info_{
       .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+      .flags = figures ? VkPipelineCreateFlags(VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR) : 0,
       .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                 .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                 .module = module,
@@ -325,7 +353,7 @@ Result<void> Device::State::transferSlice(const Buffer& buffer, uint64_t offset,
 
 void Device::State::destroy() {
   if (device == VK_NULL_HANDLE) return;
-  api.vkDeviceWaitIdle(device);
+  if (submitted > 0) api.vkDeviceWaitIdle(device);
   for (const auto& [number, fence] : fences) api.vkDestroyFence(device, fence, nullptr);
   for (const auto& [key, made] : pipelines) api.vkDestroyPipeline(device, made, nullptr);
   api.vkDestroyPipelineCache(device, pipelineCache, nullptr);
@@ -378,21 +406,32 @@ Result<std::unique_ptr<Device>> Device::open(std::shared_ptr<Instance> instance,
   state.physical = instance->state().physical[index];
   state.instance = std::move(instance);
   state.lostAtSubmission = options.lostAtSubmission;
+  state.figures = options.figures;
+  state.asGpu = options.asGpu;
+  // Drivers without their hardware compile, but have no semaphores.
+  if (state.figures) state.info.timeline = false;
   vkGetPhysicalDeviceMemoryProperties(state.physical, &state.memory);
   VkPhysicalDeviceProperties properties;
   vkGetPhysicalDeviceProperties(state.physical, &properties);
   state.alignment = std::max<uint64_t>(256, properties.limits.minStorageBufferOffsetAlignment);
   state.largestPiece = std::min(kPieceBytes, state.info.memoryBytes / 8);
+  state.workPerSecond = cautiousSpeed(state.info.kind);
   state.limit = options.memoryLimit != 0 ? options.memoryLimit : state.info.freeBytes;
   TRY(createDevice(state));
   TRY(createCommands(state));
   TRY(createLayouts(state, options.pipelines));
-  TRY(state.makeHostBuffer(kStagingBytes));
   return device;
 }
 
 const DeviceInfo& Device::info() const { return m_state->info; }
 bool Device::isLost() const { return m_state->lost; }
+
+// Such devices load lane by lane, but pass values between lanes for nothing.
+bool Device::spreads() const {
+  const DeviceInfo& info_ = m_state->info;
+  return info_.kind == DeviceKind::Cpu && info_.subgroupSize == 8 && info_.subgroupBallot &&
+         !m_state->asGpu;
+}
 uint64_t Device::usedBytes() const { return m_state->used; }
 uint64_t Device::limitBytes() const { return m_state->limit; }
 uint64_t Device::submissions() const { return m_state->submitted; }
@@ -437,6 +476,7 @@ Result<void> Device::write(const Buffer& to, uint64_t offset, const void* from, 
     std::memcpy(mapped + to.m_offset + offset, from, bytes);
     return {};
   }
+  TRY(state.makeStaging());
   const auto* source = static_cast<const std::byte*>(from);
   for (uint64_t first = 0; first < bytes; first += kStagingBytes) {
     const uint64_t count = std::min(kStagingBytes, bytes - first);
@@ -455,6 +495,7 @@ Result<void> Device::read(const Buffer& from, uint64_t offset, void* to, uint64_
     std::memcpy(to, mapped + from.m_offset + offset, bytes);
     return {};
   }
+  TRY(state.makeStaging());
   auto* target = static_cast<std::byte*>(to);
   for (uint64_t first = 0; first < bytes; first += kStagingBytes) {
     const uint64_t count = std::min(kStagingBytes, bytes - first);
@@ -462,6 +503,37 @@ Result<void> Device::read(const Buffer& from, uint64_t offset, void* to, uint64_
     std::memcpy(target + first, state.staging.mapped, count);
   }
   return {};
+}
+
+Result<std::vector<PipelineFigure>> Device::pipelineFigures(
+    std::string_view shader, const std::vector<uint32_t>& constants) {
+  State& state = *m_state;
+  CHECK(state.figures);
+  TRY(VkPipeline pipeline, state.pipeline(shader, constants));
+  const VkPipelineExecutableInfoKHR info_{.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
+                                          .pipeline = pipeline};
+  uint32_t count = 0;
+  state.api.vkGetPipelineExecutableStatisticsKHR(state.device, &info_, &count, nullptr);
+  std::vector<VkPipelineExecutableStatisticKHR> statistics(
+      count, {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR});
+  state.api.vkGetPipelineExecutableStatisticsKHR(state.device, &info_, &count, statistics.data());
+  std::vector<PipelineFigure> figures;
+  for (const VkPipelineExecutableStatisticKHR& each : statistics) {
+    switch (each.format) {
+      case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR:
+        figures.push_back({each.name, double(each.value.u64)});
+        break;
+      case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR:
+        figures.push_back({each.name, double(each.value.i64)});
+        break;
+      case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR:
+        figures.push_back({each.name, each.value.f64});
+        break;
+      default:
+        figures.push_back({each.name, each.value.b32 ? 1.0 : 0.0});
+    }
+  }
+  return figures;
 }
 
 std::vector<std::byte> Device::pipelineData() const {

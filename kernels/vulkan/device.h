@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +42,16 @@ struct DeviceOptions {
   std::span<const std::byte> pipelines;  // what pipelineData() gave for this device and driver
   // For tests: this submission and all after it answer VK_ERROR_DEVICE_LOST. 0: none.
   uint64_t lostAtSubmission = 0;
+  // For tests: a software device takes the products of GPUs.
+  bool asGpu = false;
+  // Pipelines keep what the driver's compiler says of them, for pipelineFigures.
+  bool figures = false;
+};
+
+// What a driver's compiler says of a pipeline: "VGPRs" 64. The names are the driver's.
+struct PipelineFigure {
+  std::string name;
+  double value = 0;
 };
 
 class Device {
@@ -53,6 +64,8 @@ class Device {
 
   const DeviceInfo& info() const;
   bool isLost() const;
+  // Whether products hand activations round between lanes (README.md): on software devices.
+  bool spreads() const;
 
   // Its bytes are undefined. `bytes` is at most info().storageRange.
   Result<Buffer> allocate(uint64_t bytes);
@@ -67,6 +80,10 @@ class Device {
   // ran.
   double submissionWork() const;
   uint64_t submissions() const;
+
+  // Opened with `figures`; Unsupported where the driver tells none.
+  Result<std::vector<PipelineFigure>> pipelineFigures(std::string_view shader,
+                                                      const std::vector<uint32_t>& constants);
 
   // The driver's compiled pipelines, for the next start.
   std::vector<std::byte> pipelineData() const;

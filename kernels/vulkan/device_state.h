@@ -58,8 +58,10 @@ struct Device::State {
   uint64_t submitted = 0;
   uint64_t done = 0;
 
-  double workPerSecond = 1e9;  // multiply-adds, learnt
+  double workPerSecond = 0;  // multiply-adds, learnt
   bool lost = false;
+  bool figures = false;
+  bool asGpu = false;
   uint64_t lostAtSubmission = 0;
 
   Error failed(VkResult result, const std::string& doing);
@@ -68,7 +70,7 @@ struct Device::State {
   Result<VkPipeline> pipeline(std::string_view shader, const std::vector<uint32_t>& constants);
   int memoryType(uint32_t allowed, VkMemoryPropertyFlags wanted) const;  // −1: none
   Result<size_t> addPiece(uint64_t bytes);
-  Result<void> makeHostBuffer(uint64_t bytes);
+  Result<void> makeStaging();  // on first use
   Result<void> transferSlice(const Buffer& buffer, uint64_t offset, uint64_t bytes, bool toDevice);
   void destroy();
 };

@@ -68,6 +68,9 @@ Result<void> createInstance(const InstanceOptions& options, Instance::State& sta
     info.ppEnabledExtensionNames = &extension;
   }
   VkResult result = vkCreateInstance(&info, nullptr, &state.instance);
+  if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
+    return Error{ErrorCode::Unsupported, "Vulkan is off: no driver is installed."};
+  }
   if (result != VK_SUCCESS) return vulkanError(result, "Vulkan", "starting");
   volkLoadInstanceOnly(state.instance);
   if (!options.validation) return {};
@@ -216,8 +219,6 @@ Error vulkanError(VkResult result, const std::string& device, const std::string&
       return {ErrorCode::OutOfMemory, device + " has not enough memory for " + doing + "."};
     case VK_ERROR_DEVICE_LOST:
       return {ErrorCode::Device, device + " was lost while " + doing + "."};
-    case VK_ERROR_INCOMPATIBLE_DRIVER:
-      return {ErrorCode::Device, device + ": no driver is installed."};
     default:
       return {ErrorCode::Device, device + " answered with Vulkan error " +
                                      std::to_string(int(result)) + " while " + doing + "."};

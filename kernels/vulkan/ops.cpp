@@ -87,18 +87,14 @@ Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* by
   return weights;
 }
 
-// Software devices load lane by lane, but pass values between lanes for nothing.
-bool Ops::isSpread() const {
-  const DeviceInfo& info = m_device.info();
-  return info.kind == DeviceKind::Cpu && info.subgroupSize == 8 && info.subgroupBallot;
-}
-
 Result<void> Ops::multiplySlice(const Weights& weights, const Weights::Slice& slice,
                                 const Buffer& input, uint32_t tokens, const Buffer* bias,
                                 const Buffer& output) {
-  const bool spread = isSpread();
+  const bool spread = m_device.spreads();
   const bool few = tokens <= kFewTokens;
-  ProductShape shape = spread ? ProductShape{1, 4, 1} : ProductShape{4, 32, 1};
+  // Software devices take long to compile what is unrolled for many tokens.
+  const bool software = m_device.info().kind == DeviceKind::Cpu;
+  ProductShape shape = spread ? ProductShape{1, 4, 1} : ProductShape{4, software ? 4u : 32u, 1};
   if (few) shape = {spread ? 1u : 8u, tokens, spread && tokens <= 2 ? 4u : 1u};
   const std::string shader =
       std::string(few ? "gemv" : "gemm") + (spread ? "_spread." : ".") + weights.codec;
@@ -175,7 +171,7 @@ Result<void> Ops::norm(const Buffer& input, const Buffer& weight, uint32_t width
     float epsilon;
   };
   const Push push{width, uint32_t(count), epsilon};
-  const uint32_t threads = isSpread() ? 8 : 64;
+  const uint32_t threads = m_device.spreads() ? 8 : 64;
   return m_recording.add({.shader = "rms_norm",
                           .constants = {threads},
                           .bindings = {{&input}, {&weight}, {&output, true}},

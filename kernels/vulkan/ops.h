@@ -109,7 +109,6 @@ class Ops {
   Result<void> attend(const Attention& task);
 
  private:
-  bool isSpread() const;
   Result<void> multiplySlice(const Weights& weights, const Weights::Slice& slice,
                              const Buffer& input, uint32_t tokens, const Buffer* bias,
                              const Buffer& output);

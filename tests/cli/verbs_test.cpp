@@ -211,6 +211,18 @@ TEST(Verbs, DoctorAndBenchReport) {
   EXPECT_GT(bench.json()["rows"][0]["value"].get<double>(), 0);
 }
 
+TEST(Verbs, WithoutADriverVulkanIsOffAndNothingElse) {
+  ::setenv("VK_ICD_FILENAMES", "/no/such/driver.json", 1);
+  Cli cli;
+  const auto doctor = cli.run({"doctor"});
+  const auto chat = cli.run({"chat", "builtin", "--prompt", "hi", "--backend", "vulkan"});
+  ::unsetenv("VK_ICD_FILENAMES");
+  EXPECT_EQ(doctor.exit, 0);
+  EXPECT_NE(doctor.out.find("Vulkan is off"), std::string::npos) << doctor.out;
+  EXPECT_EQ(chat.exit, 1);
+  EXPECT_TRUE(test::isOneSentence(chat.err)) << chat.err;
+}
+
 TEST(Verbs, CorruptRecipeIsRefusedByName) {
   Cli cli;
   test::writeFile(cli.path("r.json"), "{\"rules\": [");

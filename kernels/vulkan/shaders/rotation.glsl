@@ -5,16 +5,23 @@ const float kRotationNorm = 0.17677669;
 // −1 where the top bit of i · 0x9E3779B9 is set.
 float rotationSign(uint i) { return (i * 0x9E3779B9u) >> 31 != 0u ? -1.0 : 1.0; }
 
-void hadamard(inout float v[32]) {
-  [[unroll]] for (uint stride = 1u; stride < 32u; stride *= 2u) {
-    [[unroll]] for (uint i = 0u; i < 32u; ++i) {
-      if ((i & stride) != 0u) continue;
-      const float a = v[i];
-      const float b = v[i + stride];
-      v[i] = a + b;
-      v[i + stride] = a - b;
-    }
+// Sums and differences of values `stride` apart; written out, since compilers unroll loops only
+// whose counter steps evenly.
+#define HADAMARD_LEVEL(stride)                                          \
+  [[unroll]] for (uint i = 0u; i < 16u; ++i) {                          \
+    const uint left = i / (stride) * 2u * (stride) + i % (stride);      \
+    const float a = v[left];                                            \
+    const float b = v[left + (stride)];                                 \
+    v[left] = a + b;                                                    \
+    v[left + (stride)] = a - b;                                         \
   }
+
+void hadamard(inout float v[32]) {
+  HADAMARD_LEVEL(1u)
+  HADAMARD_LEVEL(2u)
+  HADAMARD_LEVEL(4u)
+  HADAMARD_LEVEL(8u)
+  HADAMARD_LEVEL(16u)
 }
 
 void rotate(inout float v[32]) {
