@@ -2,31 +2,13 @@
 #include "core/inference/device_forward.h"
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 #include "core/base/strings.h"
-#include "core/inference/backend_state.h"
-#include "core/inference/interpreter.h"
+#include "core/inference/device_program.h"
 #include "core/inference/rotation.h"
 
 namespace bitloom {
-
-// Keys and values of one sequence on a device, by block; positions × width.
-struct DeviceCache {
-  explicit DeviceCache(std::shared_ptr<Backend> device) : backend(std::move(device)) {}
-  ~DeviceCache() {
-    const std::lock_guard lock(backend->state().mutex);
-    keys.clear();
-    values.clear();
-  }
-  DeviceCache(const DeviceCache&) = delete;
-  DeviceCache& operator=(const DeviceCache&) = delete;
-
-  std::shared_ptr<Backend> backend;
-  std::vector<vulkan::Buffer> keys;
-  std::vector<vulkan::Buffer> values;
-};
 
 namespace {
 
@@ -35,41 +17,10 @@ constexpr size_t kPrograms = 4;           // recordings that are kept
 constexpr uint32_t kUsualBatch = 512;     // tokens, for which memory is set aside
 constexpr uint32_t kUsualContext = 4096;  // positions
 
-// What one run is to do.
-struct Task {
-  int first = 0;
-  int last = 0;       // blocks [first, last)
-  bool head = false;  // then the head, for `rows` of the stream
-  std::span<const uint32_t> rows;
-  std::span<const Segment> segments;
-  size_t tokens = 0;
-};
-
-// A recording and what it reads and writes.
-struct Program {
-  std::string key;
-  std::deque<vulkan::Buffer> buffers;
-  std::vector<vulkan::Buffer*> spare;
-  std::vector<std::shared_ptr<const DeviceTensor>> tensors;
-  std::vector<std::shared_ptr<DeviceCache>> caches;
-  vulkan::Buffer* stream = nullptr;
-  vulkan::Buffer* positions = nullptr;
-  vulkan::Buffer* tiles = nullptr;
-  vulkan::Buffer* rows = nullptr;
-  vulkan::Buffer* logits = nullptr;
-  std::unique_ptr<vulkan::Recording> recording;
-  double submissionWork = 0;  // that the recording was cut for
-};
-
 struct Turned {  // a table of rotations on the device
   uint32_t positions = 0;
   vulkan::Buffer table;
 };
-
-bool isRotated(const Codec* codec) {
-  return codec != nullptr && vulkan::hasShaders(codec->name) && codec->grid != nullptr &&
-         codec->grid->toBasis != nullptr;
-}
 
 }  // namespace
 
@@ -90,208 +41,22 @@ struct DeviceForward::State {
   Rotations rotations;
   std::map<const RotationTable*, Turned> tables;
   std::vector<vulkan::Buffer> oldTables;  // recordings may still read them
-  std::list<Program> programs;            // the one used last comes first
+  std::list<DeviceProgram> programs;      // the one used last comes first
   int blocks = 0;
   bool head = false;
 
   vulkan::Device& device() { return *backend->state().device; }
   uint32_t tileRows() const;
-  std::string keyOf(const Task& task) const;
-  std::vector<vulkan::AttentionTile> tilesOf(const Task& task) const;
-  Result<Program*> program(const Task& task, JobContext& job);
-  Result<void> record(const Task& task, Program& program, JobContext& job);
-  Result<void> prepareCaches(const Task& task, Program& program);
+  std::string keyOf(const DeviceTask& task) const;
+  std::vector<vulkan::AttentionTile> tilesOf(const DeviceTask& task) const;
+  Result<DeviceProgram*> program(const DeviceTask& task, JobContext& job);
+  Result<void> record(const DeviceTask& task, DeviceProgram& program, JobContext& job);
+  Result<void> prepareCaches(const DeviceTask& task, DeviceProgram& program);
   Result<const vulkan::Buffer*> tableOf(const Op& op, uint32_t positions, JobContext& job);
-  Result<Program*> execute(const Task& task, const Matrix& stream, JobContext& job);
+  Result<DeviceProgram*> execute(const DeviceTask& task, const Matrix& stream, JobContext& job);
 };
 
 namespace {
-
-// Records ops.
-class Recorder : public OpRunner {
- public:
-  using TableOf = std::function<Result<const vulkan::Buffer*>(const Op&)>;
-  Recorder(Backend::State& backend, const Variant& variant, const Task& task, Program& program,
-           uint32_t tileRows, TableOf tableOf, JobContext& job)
-      : m_backend(backend),
-        m_variant(variant),
-        m_graph(variant.graph()),
-        m_task(task),
-        m_program(program),
-        m_ops(*backend.device, *program.recording),
-        m_tileRows(tileRows),
-        m_tableOf(std::move(tableOf)),
-        m_job(job),
-        m_values(m_graph.points.size(), nullptr) {}
-
-  Result<vulkan::Buffer*> take(uint64_t bytes) {
-    for (auto& buffer : m_program.spare) {
-      if (buffer->bytes() < bytes || buffer->bytes() / 2 > bytes) continue;
-      vulkan::Buffer* found = buffer;
-      std::swap(buffer, m_program.spare.back());
-      m_program.spare.pop_back();
-      return found;
-    }
-    TRY(vulkan::Buffer made, m_backend.device->allocate(bytes));
-    return &m_program.buffers.emplace_back(std::move(made));
-  }
-
-  // From now on ops work on these rows.
-  void setStream(vulkan::Buffer* stream, uint32_t rows) {
-    m_values[size_t(m_graph.stream)] = stream;
-    m_rows = rows;
-  }
-
-  Result<void> gather(const vulkan::Buffer& rows, uint32_t count) {
-    const vulkan::Buffer* whole = m_values[size_t(m_graph.stream)];
-    TRY(vulkan::Buffer * chosen, take(uint64_t(count) * m_graph.width * sizeof(float)));
-    TRY(m_ops.gather(*whole, m_graph.width, rows, count, *chosen));
-    setStream(chosen, count);
-    return {};
-  }
-
-  vulkan::Buffer* value(int point) const { return m_values[size_t(point)]; }
-
-  Result<void> linears(std::span<const Op> ops) override {
-    TRY(m_job.checkpoint());
-    const vulkan::Buffer* input = value(ops.front().input);
-    const uint64_t count = uint64_t(m_rows) * m_graph.points[size_t(ops.front().input)].width;
-    vulkan::Buffer* rotated = nullptr;
-    for (const Op& op : ops) {
-      TRY(const auto tensor, m_backend.rows(m_variant, size_t(op.weight), m_job));
-      m_program.tensors.push_back(tensor);
-      const vulkan::Buffer* bias = nullptr;
-      if (op.bias != kNone) {
-        TRY(bias, floats(op.bias));
-      }
-      const bool turn = isRotated(m_variant.codecOf(size_t(op.weight)));
-      if (turn && rotated == nullptr) {
-        TRY(rotated, take(count * sizeof(float)));
-        TRY(m_ops.rotate(*input, count, *rotated));
-      }
-      TRY(const vulkan::Buffer* out, output(op));
-      TRY(m_ops.linear(tensor->weights, turn ? *rotated : *input, m_rows, bias, *out));
-    }
-    if (rotated != nullptr) m_program.spare.push_back(rotated);
-    return {};
-  }
-
-  Result<void> other(const Op& op) override {
-    TRY(m_job.checkpoint());
-    TRY(const vulkan::Buffer* out, output(op));
-    const vulkan::Buffer& in = *value(op.input);
-    const uint64_t width = m_graph.points[size_t(op.output)].width;
-    const uint64_t count = m_rows * width;
-    switch (op.kind) {
-      case OpKind::Norm: {
-        TRY(const vulkan::Buffer* weight, floats(op.weight));
-        return m_ops.norm(in, *weight, op.groupWidth, count / op.groupWidth, op.epsilon, *out);
-      }
-      case OpKind::Rope: {
-        TRY(const vulkan::Buffer* table, m_tableOf(op));
-        return m_ops.rope({.input = &in,
-                           .output = out,
-                           .table = table,
-                           .positions = m_program.positions,
-                           .rows = m_rows,
-                           .heads = op.heads,
-                           .headWidth = op.headWidth,
-                           .pairs = op.rope.rotated / 2,
-                           .adjacent = op.rope.style == RopeStyle::AdjacentPairs});
-      }
-      case OpKind::Attention:
-        return attend(op, *out);
-      case OpKind::ActivationGate: {
-        const auto kind = op.activation == Activation::Silu ? vulkan::Elementwise::SiluGate
-                                                            : vulkan::Elementwise::GeluGate;
-        return m_ops.elementwise(kind, in, value(op.input2), count, 1, *out);
-      }
-      case OpKind::Add:
-        return m_ops.elementwise(vulkan::Elementwise::Add, in, value(op.input2), count, 1, *out);
-      case OpKind::Scale:
-        return m_ops.elementwise(vulkan::Elementwise::Scale, in, nullptr, count, op.factor, *out);
-      case OpKind::Embed:
-      case OpKind::Linear:
-        break;
-    }
-    return makeError(ErrorCode::Unsupported, m_backend.device->info().name,
-                     " does not compute this model's embedding.");
-  }
-
-  void release(int point) override {
-    if (vulkan::Buffer* buffer = std::exchange(m_values[size_t(point)], nullptr)) {
-      m_program.spare.push_back(buffer);
-    }
-  }
-
- private:
-  Result<const vulkan::Buffer*> floats(int tensor) {
-    TRY(auto values, m_backend.floats(m_variant, size_t(tensor), m_job));
-    m_program.tensors.push_back(values);
-    return &values->floats;
-  }
-
-  Result<vulkan::Buffer*> output(const Op& op) {
-    vulkan::Buffer*& buffer = m_values[size_t(op.output)];
-    if (buffer == nullptr) {
-      const uint64_t width = m_graph.points[size_t(op.output)].width;
-      TRY(buffer, take(m_rows * width * sizeof(float)));
-    }
-    return buffer;
-  }
-
-  // Segments without a cache read this run's keys and values, all in one dispatch; others their
-  // caches.
-  Result<void> attend(const Op& op, const vulkan::Buffer& out) {
-    const vulkan::Buffer& keys = *value(op.input2);
-    const vulkan::Buffer& values = *value(op.input3);
-    vulkan::Attention task{.queries = value(op.input),
-                           .output = &out,
-                           .tiles = m_program.tiles,
-                           .heads = op.heads,
-                           .keyHeads = op.kvHeads,
-                           .headWidth = op.headWidth,
-                           .valueWidth = op.valueWidth,
-                           .scale = op.factor};
-    uint32_t row = 0;
-    uint32_t tile = 0;
-    for (const Segment& segment : m_task.segments) {
-      const uint32_t tiles = (segment.tokens + m_tileRows - 1) / m_tileRows;
-      task.keys = &keys;
-      task.values = &values;
-      task.halves = false;
-      task.firstTile = tile;
-      task.tileCount = tiles;
-      task.positions = segment.firstPosition + segment.tokens;
-      if (segment.cache != nullptr) {
-        const DeviceCache& cache = *segment.cache->onDevice();
-        task.halves = segment.cache->format() == KvFormat::F16;
-        task.keys = &cache.keys[size_t(op.block)];
-        task.values = &cache.values[size_t(op.block)];
-        TRY(m_ops.keep(keys, op.kvHeads * op.headWidth, *m_program.positions, row, segment.tokens,
-                       task.halves, *task.keys));
-        TRY(m_ops.keep(values, op.kvHeads * op.valueWidth, *m_program.positions, row,
-                       segment.tokens, task.halves, *task.values));
-      }
-      TRY(m_ops.attend(task));
-      row += segment.tokens;
-      tile += tiles;
-    }
-    return {};
-  }
-
-  Backend::State& m_backend;
-  const Variant& m_variant;
-  const Graph& m_graph;
-  const Task& m_task;
-  Program& m_program;
-  vulkan::Ops m_ops;
-  uint32_t m_tileRows;
-  TableOf m_tableOf;
-  JobContext& m_job;
-  std::vector<vulkan::Buffer*> m_values;  // by point
-  uint32_t m_rows = 0;
-};
 
 bool canCompute(const Graph& graph, const DeviceInfo& device, std::string& note) {
   for (const Op& op : graph.ops) {
@@ -381,7 +146,7 @@ uint32_t DeviceForward::State::tileRows() const {
   return rows;
 }
 
-std::vector<vulkan::AttentionTile> DeviceForward::State::tilesOf(const Task& task) const {
+std::vector<vulkan::AttentionTile> DeviceForward::State::tilesOf(const DeviceTask& task) const {
   std::vector<vulkan::AttentionTile> tiles;
   const uint32_t most = tileRows();
   uint32_t row = 0;
@@ -397,7 +162,7 @@ std::vector<vulkan::AttentionTile> DeviceForward::State::tilesOf(const Task& tas
 }
 
 // Equal keys mean that one recording serves: same ops, shapes, weights and caches.
-std::string DeviceForward::State::keyOf(const Task& task) const {
+std::string DeviceForward::State::keyOf(const DeviceTask& task) const {
   std::string key =
       strCat(task.first, '|', task.last, '|', task.head, '|', task.rows.size(), '|', task.tokens);
   for (const Segment& segment : task.segments) {
@@ -417,7 +182,7 @@ std::string DeviceForward::State::keyOf(const Task& task) const {
 }
 
 // Room for keys and values of the device's blocks, on first use of a cache.
-Result<void> DeviceForward::State::prepareCaches(const Task& task, Program& program) {
+Result<void> DeviceForward::State::prepareCaches(const DeviceTask& task, DeviceProgram& program) {
   for (const Segment& segment : task.segments) {
     if (segment.cache == nullptr) continue;
     std::shared_ptr<DeviceCache>& cache = segment.cache->onDevice();
@@ -459,7 +224,8 @@ Result<const vulkan::Buffer*> DeviceForward::State::tableOf(const Op& op, uint32
   return &turned.table;
 }
 
-Result<void> DeviceForward::State::record(const Task& task, Program& program, JobContext& job) {
+Result<void> DeviceForward::State::record(const DeviceTask& task, DeviceProgram& program,
+                                          JobContext& job) {
   program.recording = std::make_unique<vulkan::Recording>(device());
   uint32_t positions = 0;
   for (const Segment& segment : task.segments) {
@@ -467,7 +233,7 @@ Result<void> DeviceForward::State::record(const Task& task, Program& program, Jo
     positions = std::max(positions, reach);
   }
   TRY(prepareCaches(task, program));
-  Recorder recorder(
+  DeviceRecorder recorder(
       backend->state(), variant, task, program, tileRows(),
       [&](const Op& op) { return tableOf(op, positions, job); }, job);
   TRY(program.stream, recorder.take(task.tokens * graph.width * sizeof(float)));
@@ -487,7 +253,7 @@ Result<void> DeviceForward::State::record(const Task& task, Program& program, Jo
   return {};
 }
 
-Result<Program*> DeviceForward::State::program(const Task& task, JobContext& job) {
+Result<DeviceProgram*> DeviceForward::State::program(const DeviceTask& task, JobContext& job) {
   for (const Segment& segment : task.segments) {
     if (segment.cache == nullptr || segment.cache->onDevice() != nullptr) continue;
     segment.cache->onDevice() = std::make_shared<DeviceCache>(backend);
@@ -519,9 +285,9 @@ Result<Program*> DeviceForward::State::program(const Task& task, JobContext& job
   return &programs.front();
 }
 
-Result<Program*> DeviceForward::State::execute(const Task& task, const Matrix& stream,
-                                               JobContext& job) {
-  TRY(Program* const run, program(task, job));
+Result<DeviceProgram*> DeviceForward::State::execute(const DeviceTask& task, const Matrix& stream,
+                                                     JobContext& job) {
+  TRY(DeviceProgram* const run, program(task, job));
   TRY(device().write(*run->stream, 0, stream.values.data(), stream.values.size() * sizeof(float)));
   std::vector<uint32_t> positions;
   for (const Segment& segment : task.segments) {
@@ -543,8 +309,8 @@ Result<void> DeviceForward::run(int first, int last, Matrix& stream,
                                 std::span<const Segment> segments, JobContext& job) {
   State& state = *m_state;
   const std::lock_guard lock(state.backend->state().mutex);
-  const Task task{.first = first, .last = last, .segments = segments, .tokens = stream.rows};
-  TRY(Program* const program, state.execute(task, stream, job));
+  const DeviceTask task{.first = first, .last = last, .segments = segments, .tokens = stream.rows};
+  TRY(DeviceProgram* const program, state.execute(task, stream, job));
   return state.device().read(*program->stream, 0, stream.values.data(),
                              stream.values.size() * sizeof(float));
 }
@@ -559,8 +325,8 @@ Result<Matrix> DeviceForward::head(const Matrix& rows, JobContext& job) {
     Matrix part(std::min(most, rows.rows - first), rows.cols);
     std::copy_n(rows.row(first), part.values.size(), part.values.data());
     const int end = int(state.graph.blocks);
-    const Task task{.first = end, .last = end, .head = true, .tokens = part.rows};
-    TRY(Program* const program, state.execute(task, part, job));
+    const DeviceTask task{.first = end, .last = end, .head = true, .tokens = part.rows};
+    TRY(DeviceProgram* const program, state.execute(task, part, job));
     TRY(state.device().read(*program->logits, 0, logits.row(first), part.rows * rowBytes));
   }
   return logits;
@@ -570,13 +336,13 @@ Result<Matrix> DeviceForward::logits(const Matrix& stream, std::span<const Segme
                                      std::span<const uint32_t> rows, JobContext& job) {
   State& state = *m_state;
   const std::lock_guard lock(state.backend->state().mutex);
-  const Task task{.first = 0,
-                  .last = int(state.graph.blocks),
-                  .head = !rows.empty(),
-                  .rows = rows,
-                  .segments = segments,
-                  .tokens = stream.rows};
-  TRY(Program* const program, state.execute(task, stream, job));
+  const DeviceTask task{.first = 0,
+                        .last = int(state.graph.blocks),
+                        .head = !rows.empty(),
+                        .rows = rows,
+                        .segments = segments,
+                        .tokens = stream.rows};
+  TRY(DeviceProgram* const program, state.execute(task, stream, job));
   Matrix logits(rows.size(), state.graph.vocabulary);
   if (!rows.empty()) {
     TRY(state.device().read(*program->logits, 0, logits.values.data(),

@@ -38,7 +38,6 @@ struct Device::State {
   VkQueue queue = VK_NULL_HANDLE;
   VkPhysicalDeviceMemoryProperties memory = {};
   uint64_t alignment = 256;   // of a binding's offset
-  uint64_t largestPiece = 0;  // bytes
   uint64_t limit = 0;
   uint64_t used = 0;
   std::vector<Piece> pieces;  // an emptied one keeps its place, without memory
