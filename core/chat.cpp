@@ -34,18 +34,19 @@ Result<ChatAnswer> answer(const Variant& variant, const Tokenizer& tokenizer,
                           const TokenSink& sink, JobContext& job) {
   Variant fast = variant.copy();
   if (variant.precision() != Precision::Exact) fast.setPrecision(Precision::Chat);
-  TRY(Session session, Session::create(fast));
+  TRY(Session session, Session::create(fast, {.cache = options.cache}));
   ChatAnswer result;
   result.promptTokens = static_cast<uint32_t>(prompt.size());
   result.cacheBytes = session.cacheBytes();
   job.begin(options.maxTokens, "tokens");
   const auto begin = Clock::now();
-  TRY(std::vector<float> logits, session.eval(prompt, job));
   Sampler sampler(options.sampler);
+  const size_t wanted = std::max(sampler.wanted(variant.graph().vocabulary), kShownTokens);
+  TRY(TopLogits likely, session.top(prompt, wanted, job));
   StreamingDetokenizer detokenizer(tokenizer);
   auto firstToken = Clock::now();
   while (result.tokens.size() < options.maxTokens) {
-    const TokenId id = sampler.next(logits, session.tokens());
+    const TokenId id = sampler.next(likely, session.tokens());
     if (result.tokens.empty()) {
       firstToken = Clock::now();
       result.firstTokenSeconds = secondsSince(begin);
@@ -57,13 +58,13 @@ Result<ChatAnswer> answer(const Variant& variant, const Tokenizer& tokenizer,
     ChatToken& token = result.tokens.emplace_back();
     token.id = id;
     token.text = detokenizer.push(id);
-    token.top = topTokens(logits, kShownTokens);
+    token.top = topTokens(likely, kShownTokens);
     result.text += token.text;
     if (sink) sink(token);
     job.advance();
     const bool full = session.tokens().size() == session.contextLength();
     if (full || result.tokens.size() == options.maxTokens) break;
-    TRY(logits, session.eval({&id, 1}, job));
+    TRY(likely, session.top({&id, 1}, wanted, job));
   }
   const std::string rest = detokenizer.finish();
   if (!result.tokens.empty()) result.tokens.back().text += rest;

@@ -15,6 +15,7 @@ namespace bitloom {
 struct ChatOptions {
   SamplerOptions sampler;
   uint32_t maxTokens = 256;
+  KvFormat cache = KvFormat::F16;  // of keys and values
 };
 
 struct ChatToken {

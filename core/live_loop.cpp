@@ -15,13 +15,13 @@
 #include "core/base/spread.h"
 #include "core/base/strings.h"
 #include "core/inference/linear_bases.h"
+#include "core/inference/reference_logits.h"
 #include "core/machine.h"
 
 namespace bitloom {
 namespace {
 
 constexpr size_t kShownTokens = 8;
-constexpr size_t kSlabBytes = size_t{128} << 20;  // of the variant's logits that are alive at once
 constexpr uint64_t kBaseShare = 8;  // an eighth of the machine's memory at most for bases
 // Sequences before a measurement may end early, and between two looks at its interval.
 constexpr uint32_t kFewestSequences = 8;
@@ -86,8 +86,7 @@ struct LiveLoop::State {
   std::vector<uint32_t> rows;  // scored, ascending
   std::vector<int> firstUse;   // by tensor
 
-  Matrix logits;  // of the reference, rows.size() × vocabulary
-  std::vector<LogitRow> logitRows;
+  ReferenceLogits logits;       // rows.size() × vocabulary
   std::vector<Border> borders;  // of the reference: before block 0 … before the head
   std::optional<LinearBases> bases;
   SpareBuffers spare;
@@ -169,15 +168,10 @@ Result<void> LiveLoop::State::computeReference(JobContext& job) {
   TRY(Matrix embedded, forward.embed(tokens, job));
   TRY(borders,
       bordersFrom(forward, 0, std::make_shared<const Matrix>(std::move(embedded)), job, tap));
-  TRY(logits, forward.head(*borders.back(), rows, job, tap));
-  if (bases) bases->setLogits(logits);
-  logitRows.resize(logits.rows);
-  job.parallelFor(logits.rows, 1, [&](size_t begin, size_t end) {
-    for (size_t row = begin; row < end; ++row) {
-      logitRows[row] = logitRow({logits.row(row), logits.cols});
-    }
-  });
-  for (const LogitRow& row : logitRows) {
+  TRY(Matrix scored, forward.head(*borders.back(), rows, job, tap));
+  logits = ReferenceLogits(std::move(scored), job);
+  if (bases) bases->setLogits(logits.logits());
+  for (const LogitRow& row : logits.rows()) {
     if (!std::isfinite(row.logSum)) {
       return makeError(ErrorCode::Corrupt, reference.model().name(),
                        ": the logits of the probe are not finite; a weight is NaN or too large.");
@@ -188,7 +182,7 @@ Result<void> LiveLoop::State::computeReference(JobContext& job) {
   variantBorders = borders;
   last.sequenceKld.assign(options.sequences, 0.0);
   last.kld = estimate(last.sequenceKld);
-  const LogitRow& shown = logitRows[options.tokens - options.firstScored - 1];
+  const LogitRow& shown = logits.rows()[options.tokens - options.firstScored - 1];
   last.reference = last.variant = topTokens(shown.logits, kShownTokens);
   last.firstBlock = blocks() + 1;
   return {};
@@ -202,27 +196,17 @@ Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stre
   const size_t perSequence = options.tokens - options.firstScored;
   const size_t baseRow = range.first * perSequence;  // among all that are scored
   const auto scored = std::span(rows).first(range.count * perSequence);
-  std::vector<double> kld(scored.size());
-  const size_t slab = std::max<size_t>(1, kSlabBytes / (sizeof(float) * logits.cols));
-  for (size_t first = 0; first < scored.size(); first += slab) {
-    TRY(job.checkpoint());
-    const size_t count = std::min(slab, scored.size() - first);
-    TRY(Matrix ours, engine.head(stream, scored.subspan(first, count), job, {}, baseRow + first));
-    job.parallelFor(count, 1, [&](size_t begin, size_t end) {
-      for (size_t row = begin; row < end; ++row) {
-        kld[first + row] =
-            klDivergence(logitRows[baseRow + first + row], logitRow({ours.row(row), ours.cols}));
-      }
-    });
-    // The last row of the first sequence gives the tokens that are shown.
-    if (range.first == 0 && first < perSequence && perSequence <= first + count) {
-      const LogitRow shown = logitRow({ours.row(perSequence - 1 - first), ours.cols});
-      for (const TokenProbability& token : result.reference) {
-        const double logit = double(shown.logits[size_t(token.id)]);
-        result.variant.push_back({token.id, std::exp(logit - shown.logSum)});
-      }
+  TRY(const std::vector<double> kld, engine.divergence(stream, scored, logits, baseRow, job));
+  // The last row of the first sequence gives the tokens that are shown.
+  if (range.first == 0) {
+    TRY(Matrix shown,
+        engine.head(stream, scored.subspan(perSequence - 1, 1), job, {}, perSequence - 1));
+    const LogitRow row = logitRow(shown.values);
+    for (const TokenProbability& token : result.reference) {
+      const double logit = double(row.logits[size_t(token.id)]);
+      result.variant.push_back({token.id, std::exp(logit - row.logSum)});
     }
-    spare.give(std::move(ours));
+    spare.give(std::move(shown));
   }
   for (size_t first = 0; first < kld.size(); first += perSequence) {
     double sum = 0;
@@ -339,7 +323,7 @@ const ProbeOptions& LiveLoop::options() const { return m_state->options; }
 
 uint64_t LiveLoop::bytes() const {
   const State& state = *m_state;
-  uint64_t bytes = bytesOf(state.logits) + (state.bases ? state.bases->bytes() : 0);
+  uint64_t bytes = state.logits.bytes() + (state.bases ? state.bases->bytes() : 0);
   for (size_t i = 0; i < state.borders.size(); ++i) {
     bytes += bytesOf(*state.borders[i]);
     if (state.variantBorders[i] != state.borders[i]) bytes += bytesOf(*state.variantBorders[i]);

@@ -257,6 +257,8 @@ const Codec* Variant::codecOf(size_t tensor) const {
   return changed == nullptr ? m_state->source(tensor).codec : changed;
 }
 
+const Method* Variant::methodOf(size_t tensor) const { return m_state->views[tensor].method; }
+
 Result<Encoded> Variant::encode(size_t tensor, JobContext& job) const {
   CHECK(isChanged(tensor));
   return m_state->encode(tensor, job);

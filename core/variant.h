@@ -96,7 +96,8 @@ class Variant {
   // Equal strings mean equal weights: the cache's key (source, codec, method, options, and the
   // calibration where the method uses one). Cheap.
   std::string signatureOf(size_t tensor) const;
-  const Codec* codecOf(size_t tensor) const;  // as seen: the plan's, or the source's
+  const Codec* codecOf(size_t tensor) const;    // as seen: the plan's, or the source's
+  const Method* methodOf(size_t tensor) const;  // that a changed tensor is encoded by; else null
 
  private:
   struct State;

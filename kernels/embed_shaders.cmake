@@ -1,6 +1,7 @@
-# Compiles shaders to SPIR-V and embeds them: shaders/*.comp each once; shaders/weights/*.glsl once
-# for every codec (shaders/codecs/*.glsl), as "<shader>.<codec>", and products once more with SPREAD
-# as "<shader>_spread.<codec>". The table is generated; a new file needs no other change.
+# Compiles shaders to SPIR-V and embeds them: shaders/*.comp each once; shaders/encode/*.comp as
+# "encode.<codec>"; shaders/weights/*.glsl once for every codec (shaders/codecs/*.glsl), as
+# "<shader>.<codec>", and products once more with SPREAD as "<shader>_spread.<codec>". The table is
+# generated; a new file needs no other change.
 find_program(GLSLC glslc REQUIRED)
 set(shader_root ${CMAKE_CURRENT_SOURCE_DIR}/vulkan/shaders)
 set(shader_out ${CMAKE_CURRENT_BINARY_DIR}/shaders)
@@ -29,6 +30,11 @@ file(GLOB codecs CONFIGURE_DEPENDS ${shader_root}/codecs/*.glsl)
 foreach(source IN LISTS plain)
   get_filename_component(name ${source} NAME_WE)
   embed_shader(${name} ${source})
+endforeach()
+file(GLOB encoders CONFIGURE_DEPENDS ${shader_root}/encode/*.comp)
+foreach(source IN LISTS encoders)
+  get_filename_component(codec ${source} NAME_WE)
+  embed_shader(encode.${codec} ${source})
 endforeach()
 foreach(codec_file IN LISTS codecs)
   get_filename_component(codec ${codec_file} NAME_WE)

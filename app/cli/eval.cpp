@@ -28,6 +28,8 @@ struct EvalArguments {
 // Names on the command line.
 const std::map<std::string, Precision> kPrecisions = {
     {"exact", Precision::Exact}, {"measure", Precision::Measure}, {"chat", Precision::Chat}};
+const std::map<std::string, KvFormat> kCaches = {
+    {"f16", KvFormat::F16}, {"q8_0", KvFormat::Q8_0}, {"f32", KvFormat::F32}};
 
 // What the model is held to: nothing, its own source, exact arithmetic, or another model.
 struct Reference {
@@ -366,6 +368,8 @@ Verb addChat(CLI::App& app, Console& console) {
   verb->add_option("--system", args->system, "System message");
   verb->add_option("--max-tokens", args->options.maxTokens, "Length of an answer")
       ->capture_default_str();
+  verb->add_option("--cache", args->options.cache, "Keys and values: f16, q8_0 (half of it) or f32")
+      ->transform(CLI::CheckedTransformer(kCaches));
   auto& sampler = args->options.sampler;
   verb->add_option("--temperature", sampler.temperature, "0: greedy")
       ->check(CLI::Range(0.0, 100.0))

@@ -5,13 +5,19 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 
 #include "core/base/strings.h"
 #include "core/inference/backend_state.h"
 #include "core/io/output_file.h"
+#include "core/method.h"
+#include "kernels/vulkan/rows.h"
 
 namespace bitloom {
 namespace {
+
+constexpr uint64_t kStepBytes = uint64_t{64} << 20;  // of floats that are encoded at once
+constexpr uint64_t kMostRows = 65504;                // of one dispatch, whole panels
 
 // Higher is tried first.
 int rank(const DeviceInfo& info) {
@@ -111,10 +117,88 @@ bool Backend::State::makeRoom() {
          0;
 }
 
+namespace {
+
+// Of which a device's decoder gives the host's floats bit by bit.
+bool isFloats(const Codec* codec) {
+  return codec != nullptr &&
+         (codec->name == "f32" || codec->name == "f16" || codec->name == "bf16");
+}
+
+// The rows that each step decodes and encodes: what one submission holds, whole panels.
+uint64_t rowsOfStep(const vulkan::Device& device, const vulkan::Weights& weights) {
+  const double work = double(weights.rowLength) * vulkan::encodeWork(weights.codec);
+  const auto rows = uint64_t(device.submissionWork() / work);
+  const uint64_t most = std::min(kStepBytes / (weights.rowLength * sizeof(float)), kMostRows);
+  return std::max(std::min(rows, most) / vulkan::kRowsOfPanel, uint64_t{1}) * vulkan::kRowsOfPanel;
+}
+
+// Rows [first, first + count) of `from` → the same of `to`.
+Result<void> encodeStep(vulkan::Device& device, const vulkan::Weights& from, uint64_t first,
+                        uint64_t count, const vulkan::Buffer& floats, const vulkan::Buffer& indices,
+                        const vulkan::Weights& to, const vulkan::Buffer& damage) {
+  std::vector<uint32_t> rows(count);
+  std::iota(rows.begin(), rows.end(), uint32_t(first));
+  TRY(device.write(indices, 0, rows.data(), rows.size() * sizeof(uint32_t)));
+  vulkan::Recording recording(device);
+  vulkan::Ops ops(device, recording);
+  TRY(ops.embed(from, indices, uint32_t(count), floats));
+  TRY(ops.encode(floats, uint32_t(count), first, to, damage));
+  return recording.run();
+}
+
+}  // namespace
+
+Result<std::optional<vulkan::Weights>> Backend::State::encode(const Variant& variant, size_t tensor,
+                                                              JobContext& job) {
+  const Tensor& source = variant.model().tensors()[tensor];
+  const Codec& codec = *variant.codecOf(tensor);
+  const bool plain = variant.methodOf(tensor)->name == "nearest";
+  if (!plain || !isFloats(source.codec) || !vulkan::hasEncoder(codec.name) ||
+      !device->encodesFaster()) {
+    return std::optional<vulkan::Weights>();
+  }
+  Variant original = variant.copy();
+  original.setTensor(tensor, nullptr);
+  TRY(const auto from, rows(original, tensor, job));
+  TRY(vulkan::Weights to,
+      vulkan::makeWeights(*device, codec.name, source.rows(), source.rowLength(),
+                          codec.rowBytes(source.rowLength())));
+  const uint64_t most = std::min(rowsOfStep(*device, to), source.rows());
+  const uint32_t intact = 0;
+  TRY(const vulkan::Buffer damage, device->put(&intact, sizeof(intact)));
+  TRY(const vulkan::Buffer floats, device->allocate(most * source.rowLength() * sizeof(float)));
+  TRY(const vulkan::Buffer indices, device->allocate(most * sizeof(uint32_t)));
+  for (const vulkan::Weights::Slice& slice : to.slices) {
+    for (uint64_t done = 0; done < slice.rows; done += most) {
+      TRY(job.checkpoint());
+      const uint64_t count = std::min(most, slice.rows - done);
+      TRY(encodeStep(*device, from->weights, slice.firstRow + done, count, floats, indices, to,
+                     damage));
+    }
+  }
+  uint32_t damaged = 0;
+  TRY(device->read(damage, 0, &damaged, sizeof(damaged)));
+  if (damaged != 0) return std::optional<vulkan::Weights>();  // the host will say where
+  return std::optional(std::move(to));
+}
+
 Result<std::shared_ptr<const DeviceTensor>> Backend::State::rows(const Variant& variant,
                                                                  size_t tensor, JobContext& job) {
   const std::string key = variant.signatureOf(tensor);
   if (const auto known = tensors.find(key); known != tensors.end()) return known->second;
+  auto weights = make(variant, tensor, job);
+  if (!weights && weights.error().code == ErrorCode::OutOfMemory && makeRoom()) {
+    weights = make(variant, tensor, job);
+  }
+  if (!weights) return std::move(weights.error());
+  auto made = std::make_shared<DeviceTensor>();
+  made->weights = std::move(*weights);
+  return tensors[key] = std::move(made);
+}
+
+Result<vulkan::Weights> Backend::State::make(const Variant& variant, size_t tensor,
+                                             JobContext& job) {
   const Tensor& source = variant.model().tensors()[tensor];
   const Codec* codec = variant.codecOf(tensor);
   Encoded encoded;
@@ -125,19 +209,14 @@ Result<std::shared_ptr<const DeviceTensor>> Backend::State::rows(const Variant& 
     bytes = std::as_bytes(std::span(*decoded));
     codec = findCodec("f32");
   } else if (variant.isChanged(tensor)) {
+    auto here = encode(variant, tensor, job);
+    if (here && *here) return std::move(**here);
+    if (!here && here.error().code != ErrorCode::OutOfMemory) return std::move(here.error());
     TRY(encoded, variant.encode(tensor, job));
     bytes = encoded.bytes;
   }
-  const auto upload = [&] {
-    return vulkan::upload(*device, codec->name, reinterpret_cast<const uint8_t*>(bytes.data()),
-                          source.rows(), source.rowLength(), codec->rowBytes(source.rowLength()));
-  };
-  auto weights = upload();
-  if (!weights && weights.error().code == ErrorCode::OutOfMemory && makeRoom()) weights = upload();
-  if (!weights) return std::move(weights.error());
-  auto made = std::make_shared<DeviceTensor>();
-  made->weights = std::move(*weights);
-  return tensors[key] = std::move(made);
+  return vulkan::upload(*device, codec->name, reinterpret_cast<const uint8_t*>(bytes.data()),
+                        source.rows(), source.rowLength(), codec->rowBytes(source.rowLength()));
 }
 
 Result<std::shared_ptr<const DeviceTensor>> Backend::State::floats(const Variant& variant,
@@ -146,8 +225,7 @@ Result<std::shared_ptr<const DeviceTensor>> Backend::State::floats(const Variant
   if (const auto known = tensors.find(key); known != tensors.end()) return known->second;
   TRY(const DecodedWeights values, variant.weights(tensor, job));
   auto made = std::make_shared<DeviceTensor>();
-  TRY(made->floats, device->allocate(values->size() * sizeof(float)));
-  TRY(device->write(made->floats, 0, values->data(), values->size() * sizeof(float)));
+  TRY(made->floats, device->put(values->data(), values->size() * sizeof(float)));
   return tensors[key] = std::move(made);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "core/inference/backend.h"
 #include "core/variant.h"
@@ -31,6 +32,11 @@ struct Backend::State {
                                                    JobContext& job);
   Result<std::shared_ptr<const DeviceTensor>> floats(const Variant& variant, size_t tensor,
                                                      JobContext& job);
+  Result<vulkan::Weights> make(const Variant& variant, size_t tensor, JobContext& job);
+  // A changed tensor encoded here from its source here; none where that would not give the very
+  // bytes that the host's encoder gives, or gives them sooner.
+  Result<std::optional<vulkan::Weights>> encode(const Variant& variant, size_t tensor,
+                                                JobContext& job);
   // Tensors that nobody uses leave; whether there were any.
   bool makeRoom();
 };

@@ -2,13 +2,17 @@
 #include "core/inference/device_check.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <random>
 
 #include "core/base/strings.h"
 #include "core/codec.h"
 #include "core/inference/backend_state.h"
+#include "core/inference/sampler.h"
+#include "core/statistics.h"
 #include "kernels/vulkan/ops.h"
 
 namespace bitloom {
@@ -20,6 +24,8 @@ using Floats = std::vector<float>;
 constexpr double kSumBound = 3e-5;
 constexpr double kExactBound = 1e-6;  // one or two roundings
 constexpr double kHalfBound = 4e-3;   // of values that were cut or rounded to halves on the way
+constexpr double kEncodeBound = 1e-4;
+constexpr double kKldBound = 1e-4;  // of a sum of thousands of small terms
 
 Floats randomFloats(size_t count, uint32_t seed) {
   std::mt19937 random(seed);
@@ -268,7 +274,7 @@ Result<double> checkGather(vulkan::Device& device) {
 // Two sequences of 45 and 6 tokens, the second from position 30 on; keys of the first lie from row
 // 0 on, of the second from row 45 on.
 struct AttentionCase {
-  static constexpr uint32_t kHeads = 6, kKeyHeads = 2, kHeadWidth = 40, kValueWidth = 36;
+  static constexpr uint32_t kHeads = 6, kKeyHeads = 2, kHeadWidth = 48, kValueWidth = 80;
   static constexpr uint32_t kRows = 51, kKeyRows = 45 + 36;
   static constexpr float kScale = 0.2f;
   Floats queries = randomFloats(kRows * kHeads * kHeadWidth, 12);
@@ -319,9 +325,24 @@ std::vector<vulkan::AttentionTile> tilesOf(uint32_t most) {
   return tiles;
 }
 
-Result<double> checkAttention(vulkan::Device& device, bool halves) {
+// The nearest values that 8 bits hold exactly, whichever way a device rounds.
+void holdIn8Bits(Floats& values) {
+  constexpr float kSteps = 64;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float code =
+        i % 32 == 0 ? 127 : std::clamp(std::round(values[i] * kSteps), -127.f, 127.f);
+    values[i] = code / kSteps;
+  }
+}
+
+Result<double> checkAttention(vulkan::Device& device, vulkan::CacheFormat format) {
+  const bool kept = format != vulkan::CacheFormat::Floats;
   using Case = AttentionCase;
-  const Case task;
+  Case task;
+  if (format == vulkan::CacheFormat::Bytes) {
+    holdIn8Bits(task.keys);
+    holdIn8Bits(task.values);
+  }
   Bench bench(device);
   const uint32_t most = vulkan::attentionRows(Case::kHeads, Case::kKeyHeads);
   const auto tiles = tilesOf(most);
@@ -330,25 +351,25 @@ Result<double> checkAttention(vulkan::Device& device, bool halves) {
   TRY(const auto values, bench.put(task.values));
   TRY(const auto table, bench.put(tiles));
   TRY(const auto output, bench.room(Case::kRows * Case::kHeads * Case::kValueWidth));
-  // Kept as halves, in the order of rows.
+  // Kept in the order of rows.
   std::vector<uint32_t> positions(Case::kKeyRows);
   for (uint32_t i = 0; i < Case::kKeyRows; ++i) positions[i] = i;
   TRY(const auto at, bench.put(positions));
-  TRY(const auto keptKeys, bench.room(task.keys.size() / 2));
-  TRY(const auto keptValues, bench.room(task.values.size() / 2));
-  if (halves) {
+  TRY(const auto keptKeys, bench.room(cacheBytes(format, task.keys.size()) / sizeof(float)));
+  TRY(const auto keptValues, bench.room(cacheBytes(format, task.values.size()) / sizeof(float)));
+  if (kept) {
     // In two runs, of which the second begins at row 50.
     for (const uint32_t first : {0u, 50u}) {
       const uint32_t count = first == 0 ? 50 : Case::kKeyRows - 50;
-      TRY(bench.ops.keep(keys, Case::kKeyHeads * Case::kHeadWidth, at, first, count, true,
+      TRY(bench.ops.keep(keys, Case::kKeyHeads * Case::kHeadWidth, at, first, count, format,
                          keptKeys));
-      TRY(bench.ops.keep(values, Case::kKeyHeads * Case::kValueWidth, at, first, count, true,
+      TRY(bench.ops.keep(values, Case::kKeyHeads * Case::kValueWidth, at, first, count, format,
                          keptValues));
     }
   }
   TRY(bench.ops.attend({.queries = &queries,
-                        .keys = halves ? &keptKeys : &keys,
-                        .values = halves ? &keptValues : &values,
+                        .keys = kept ? &keptKeys : &keys,
+                        .values = kept ? &keptValues : &values,
                         .output = &output,
                         .tiles = &table,
                         .tileCount = uint32_t(tiles.size()),
@@ -357,10 +378,110 @@ Result<double> checkAttention(vulkan::Device& device, bool halves) {
                         .headWidth = Case::kHeadWidth,
                         .valueWidth = Case::kValueWidth,
                         .scale = Case::kScale,
-                        .halves = halves,
+                        .format = format,
                         .positions = 45}));
   TRY(const Floats actual, bench.run(output, Case::kRows * Case::kHeads * Case::kValueWidth));
   return worstError(actual, task.expected());
+}
+
+// Ids against their order on the host, as a difference of 1 each; logits, and the log of the sum.
+Result<double> checkTop(vulkan::Device& device) {
+  constexpr uint32_t kVocabulary = 5003, kWanted = 40;
+  Floats logits = randomFloats(kVocabulary, 15);
+  for (const size_t i : {100u, 2047u, 2048u, 5002u}) logits[i] = 4;  // equal ones
+  logits[7] = std::numeric_limits<float>::quiet_NaN();
+  logits[8] = -std::numeric_limits<float>::infinity();
+  const TopLogits expected = topLogits(logits, kWanted);
+  Bench bench(device);
+  TRY(const auto in, bench.put(logits));
+  TRY(vulkan::Top top, vulkan::makeTop(device, kVocabulary, kWanted));
+  TRY(bench.ops.top(in, kVocabulary, top));
+  TRY(Floats actual, bench.run(top.values[top.last], kWanted));
+  std::vector<uint32_t> ids(kWanted);
+  TRY(device.read(top.ids[top.last], 0, ids.data(), kWanted * sizeof(uint32_t)));
+  Floats sums(2 * top.runs);
+  TRY(device.read(top.sums, 0, sums.data(), sums.size() * sizeof(float)));
+  double sum = 0;
+  for (size_t i = 0; i < sums.size(); i += 2) sum += double(sums[i + 1]) * std::exp(sums[i]);
+  std::vector<double> wanted(expected.logits.begin(), expected.logits.end());
+  for (size_t i = 0; i < kWanted; ++i) {
+    actual.push_back(ids[i] == uint32_t(expected.ids[i]) ? 1 : 2);
+    wanted.push_back(1);
+  }
+  actual.push_back(float(std::log(sum)));
+  wanted.push_back(expected.logSum);
+  return worstError(actual, wanted);
+}
+
+// Rows that differ by little and by much, in a matrix of more rows than are asked for.
+Result<double> checkDivergence(vulkan::Device& device) {
+  constexpr uint32_t kRowsHere = 4, kColumns = 1237, kFirst = 2;
+  Floats reference = randomFloats((kFirst + kRowsHere) * kColumns, 16);
+  for (float& value : reference) value *= 4;
+  Floats logits(reference.begin() + kFirst * kColumns, reference.end());
+  const Floats noise = randomFloats(logits.size(), 17);
+  Floats sums;
+  std::vector<double> expected;
+  for (uint32_t row = 0; row < kFirst + kRowsHere; ++row) {
+    const LogitRow sum = logitRow(std::span(reference).subspan(row * kColumns, kColumns));
+    sums.insert(sums.end(), {sum.largest, float(sum.logSum - double(sum.largest))});
+    if (row < kFirst) continue;
+    const size_t start = (row - kFirst) * kColumns;
+    const float scale = std::array{1e-2f, 0.1f, 1.0f, 20.0f}[row - kFirst];
+    for (size_t i = start; i < start + kColumns; ++i) logits[i] += scale * noise[i];
+    expected.push_back(klDivergence(std::span(reference).subspan(row * kColumns, kColumns),
+                                    std::span(logits).subspan(start, kColumns)));
+  }
+  Bench bench(device);
+  TRY(const auto theirs, bench.put(reference));
+  TRY(const auto theirSums, bench.put(sums));
+  TRY(const auto ours, bench.put(logits));
+  TRY(const auto output, bench.room(kRowsHere));
+  TRY(bench.ops.divergence(ours, kRowsHere, kColumns, theirs, theirSums, kFirst, output));
+  TRY(Floats actual, bench.run(output, kRowsHere));
+  for (size_t i = 0; i < actual.size(); ++i) {  // each by its own size
+    actual[i] = float(double(actual[i]) / expected[i]);
+    expected[i] = 1;
+  }
+  return worstError(actual, expected);
+}
+
+// How much more of the weights' energy is lost than by the host's encoder: codes may differ where a
+// division is rounded the other way.
+Result<double> checkEncode(vulkan::Device& device, const Codec& codec) {
+  const size_t length = oddLength(codec);
+  Floats values = randomFloats(kRows * length, 18);
+  for (size_t i = 0; i < length; ++i) {
+    values[i] = 0;
+    values[length + i] *= 1e-7f;
+  }
+  Bench bench(device);
+  TRY(const auto floats, bench.put(values));
+  TRY(const auto damage, bench.put(std::vector<uint32_t>{0}));
+  TRY(const auto indices, bench.put([] {
+    std::vector<uint32_t> all(kRows);
+    std::iota(all.begin(), all.end(), 0u);
+    return all;
+  }()));
+  TRY(const auto weights,
+      vulkan::makeWeights(device, codec.name, kRows, length, codec.rowBytes(length)));
+  TRY(const auto output, bench.room(values.size()));
+  TRY(bench.ops.encode(floats, kRows, 0, weights, damage));
+  TRY(bench.ops.embed(weights, indices, kRows, output));
+  TRY(const Floats actual, bench.run(output, values.size()));
+  double ours = 0, theirs = 0;
+  Floats decoded(length);
+  std::vector<std::byte> bytes(codec.rowBytes(length));
+  for (size_t row = 0; row < kRows; ++row) {
+    const auto source = std::span(values).subspan(row * length, length);
+    codec.encode(source, {}, bytes);
+    codec.decode(bytes, decoded);
+    for (size_t i = 0; i < length; ++i) {
+      ours += std::pow(double(actual[row * length + i]) - double(source[i]), 2);
+      theirs += std::pow(double(decoded[i]) - double(source[i]), 2);
+    }
+  }
+  return std::abs(ours - theirs) / theirs;
 }
 
 constexpr std::string_view kNoCodec = "none";
@@ -379,8 +500,15 @@ std::vector<Check> allChecks() {
       {"rope, halves", kExactBound, [](auto& device) { return checkRope(device, false); }},
       {"rope, neighbours", kExactBound, [](auto& device) { return checkRope(device, true); }},
       {"gather", 0, checkGather},
-      {"attention f32", kSumBound, [](auto& device) { return checkAttention(device, false); }},
-      {"attention f16", kHalfBound, [](auto& device) { return checkAttention(device, true); }}};
+      {"top of a vocabulary", kSumBound, checkTop},
+      {"divergence", kKldBound, checkDivergence}};
+  for (const auto& [name, format, bound] :
+       {std::tuple{"attention f32", vulkan::CacheFormat::Floats, kSumBound},
+        {"attention f16", vulkan::CacheFormat::Halves, kHalfBound},
+        {"attention 8 bits", vulkan::CacheFormat::Bytes, kSumBound}}) {
+    checks.push_back(
+        {name, bound, [format](auto& device) { return checkAttention(device, format); }});
+  }
   for (const auto& [name, kind, bound] : {std::tuple{"silu gate", Elementwise::SiluGate, 1e-5},
                                           {"gelu gate", Elementwise::GeluGate, 1e-5},
                                           {"add", Elementwise::Add, kExactBound},
@@ -397,6 +525,9 @@ std::vector<Check> allChecks() {
                         [=](auto& device) { return checkLinear(device, *codec, tokens); },
                         codec->name});
     }
+    if (!vulkan::hasEncoder(codec->name)) continue;
+    checks.push_back({strCat("encode ", codec->name), kEncodeBound,
+                      [codec](auto& device) { return checkEncode(device, *codec); }, codec->name});
   }
   return checks;
 }

@@ -2,20 +2,23 @@
 #include "core/inference/device_forward.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/base/strings.h"
 #include "core/inference/device_program.h"
+#include "core/inference/reference_logits.h"
 #include "core/inference/rotation.h"
 
 namespace bitloom {
 
 namespace {
 
-constexpr double kMuchFaster = 4;         // than when a recording was cut
-constexpr size_t kPrograms = 4;           // recordings that are kept
-constexpr uint32_t kUsualBatch = 512;     // tokens, for which memory is set aside
-constexpr uint32_t kUsualContext = 4096;  // positions
+constexpr double kMuchFaster = 4;                   // than when a recording was cut
+constexpr size_t kPrograms = 4;                     // recordings that are kept
+constexpr uint64_t kCompared = uint64_t{64} << 20;  // bytes of logits that are compared at once
+constexpr uint32_t kUsualBatch = 512;               // tokens, for which memory is set aside
+constexpr uint32_t kUsualContext = 4096;            // positions
 
 struct Turned {  // a table of rotations on the device
   uint32_t positions = 0;
@@ -88,6 +91,20 @@ uint64_t bytesOfBatch(const Graph& graph) {
     if (op.block == 0 && op.output != kNone) width += graph.points[size_t(op.output)].width;
   }
   return (width + graph.vocabulary / 16) * kUsualBatch * sizeof(float);
+}
+
+// `sums`: of each run of the vocabulary the largest logit, and Σ e^(logit − largest).
+TopLogits topOf(std::vector<TokenId> ids, std::vector<float> logits, std::span<const float> sums) {
+  // Behind the first, what is −∞ has no id of its own.
+  const auto end = std::find_if(logits.begin() + 1, logits.end(),
+                                [](float logit) { return std::isinf(logit) && logit < 0; });
+  logits.erase(end, logits.end());
+  ids.resize(logits.size());
+  double sum = 0;
+  for (size_t i = 0; i < sums.size(); i += 2) {
+    if (sums[i + 1] > 0) sum += double(sums[i + 1]) * std::exp(double(sums[i] - logits[0]));
+  }
+  return {std::move(ids), std::move(logits), double(logits[0]) + std::log(sum)};
 }
 
 }  // namespace
@@ -164,7 +181,8 @@ std::vector<vulkan::AttentionTile> DeviceForward::State::tilesOf(const DeviceTas
 // Equal keys mean that one recording serves: same ops, shapes, weights and caches.
 std::string DeviceForward::State::keyOf(const DeviceTask& task) const {
   std::string key =
-      strCat(task.first, '|', task.last, '|', task.head, '|', task.rows.size(), '|', task.tokens);
+      strCat(task.first, '|', task.last, '|', task.head, '|', task.rows.size(), '|', task.tokens,
+             '|', task.top, '|', reinterpret_cast<uintptr_t>(task.against), '/', task.againstRow);
   for (const Segment& segment : task.segments) {
     key += strCat('|', segment.tokens);
     if (segment.cache == nullptr) continue;
@@ -188,15 +206,16 @@ Result<void> DeviceForward::State::prepareCaches(const DeviceTask& task, DeviceP
     std::shared_ptr<DeviceCache>& cache = segment.cache->onDevice();
     program.caches.push_back(cache);
     if (!cache->keys.empty()) continue;
-    const uint64_t value =
-        segment.cache->format() == KvFormat::F16 ? sizeof(uint16_t) : sizeof(float);
+    const vulkan::CacheFormat format = cacheFormat(segment.cache->format());
     std::vector<vulkan::Buffer> keys{size_t(blocks)};
     std::vector<vulkan::Buffer> values{size_t(blocks)};
     for (const Op& op : graph.ops) {
       if (op.kind != OpKind::Attention || op.block >= blocks) continue;
-      const uint64_t positions = segment.cache->capacity() * value * op.kvHeads;
-      TRY(keys[size_t(op.block)], device().allocate(positions * op.headWidth));
-      TRY(values[size_t(op.block)], device().allocate(positions * op.valueWidth));
+      const uint64_t heads = uint64_t(segment.cache->capacity()) * op.kvHeads;
+      TRY(keys[size_t(op.block)],
+          device().allocate(vulkan::cacheBytes(format, heads * op.headWidth)));
+      TRY(values[size_t(op.block)],
+          device().allocate(vulkan::cacheBytes(format, heads * op.valueWidth)));
     }
     cache->keys = std::move(keys);
     cache->values = std::move(values);
@@ -249,8 +268,7 @@ Result<void> DeviceForward::State::record(const DeviceTask& task, DeviceProgram&
     TRY(recorder.gather(*program.rows, uint32_t(task.rows.size())));
   }
   TRY(interpreter.run(int(graph.blocks), recorder));
-  program.logits = recorder.value(graph.logits);
-  return {};
+  return recorder.conclude();
 }
 
 Result<DeviceProgram*> DeviceForward::State::program(const DeviceTask& task, JobContext& job) {
@@ -330,6 +348,86 @@ Result<Matrix> DeviceForward::head(const Matrix& rows, JobContext& job) {
     TRY(state.device().read(*program->logits, 0, logits.row(first), part.rows * rowBytes));
   }
   return logits;
+}
+
+bool DeviceForward::keep(const ReferenceLogits& reference) {
+  State& state = *m_state;
+  const std::lock_guard lock(state.backend->state().mutex);
+  std::shared_ptr<DeviceLogits>& kept = reference.onDevice();
+  if (kept != nullptr && kept->backend == state.backend) return true;
+  vulkan::Device& device = state.device();
+  // What is left then must hold the logits that are compared, and more.
+  if (device.isLost() || 3 * reference.bytes() > device.limitBytes() - device.usedBytes()) {
+    return false;
+  }
+  const Matrix& logits = reference.logits();
+  const uint64_t rowBytes = logits.cols * sizeof(float);
+  auto made = std::make_shared<DeviceLogits>(state.backend);
+  made->rowsOfChunk = size_t(std::min(kCompared, state.device().info().storageRange) / rowBytes);
+  for (size_t first = 0; first < logits.rows; first += made->rowsOfChunk) {
+    const size_t count = std::min(made->rowsOfChunk, logits.rows - first);
+    std::vector<float> sums;
+    for (const LogitRow& row : std::span(reference.rows()).subspan(first, count)) {
+      sums.push_back(row.largest);
+      sums.push_back(float(row.logSum - double(row.largest)));
+    }
+    auto rows = device.put(logits.row(first), count * rowBytes);
+    auto both = device.put(sums.data(), sums.size() * sizeof(float));
+    if (!rows || !both) return false;
+    made->chunks.push_back({std::move(*rows), std::move(*both)});
+  }
+  kept = std::move(made);
+  return true;
+}
+
+Result<std::vector<double>> DeviceForward::divergence(const Matrix& rows,
+                                                      const ReferenceLogits& reference,
+                                                      size_t firstRow, JobContext& job) {
+  State& state = *m_state;
+  const std::lock_guard lock(state.backend->state().mutex);
+  const DeviceLogits& kept = *reference.onDevice();
+  std::vector<double> result;
+  while (result.size() < rows.rows) {
+    const size_t at = firstRow + result.size();
+    const size_t inChunk = at % kept.rowsOfChunk;
+    Matrix part(std::min(kept.rowsOfChunk - inChunk, rows.rows - result.size()), rows.cols);
+    std::copy_n(rows.row(result.size()), part.values.size(), part.values.data());
+    const int end = int(state.graph.blocks);
+    const DeviceTask task{.first = end,
+                          .last = end,
+                          .head = true,
+                          .tokens = part.rows,
+                          .against = &kept.chunks[at / kept.rowsOfChunk],
+                          .againstRow = uint32_t(inChunk)};
+    TRY(DeviceProgram* const program, state.execute(task, part, job));
+    std::vector<float> values(part.rows);
+    TRY(state.device().read(*program->divergences, 0, values.data(),
+                            values.size() * sizeof(float)));
+    result.insert(result.end(), values.begin(), values.end());
+  }
+  return result;
+}
+
+Result<TopLogits> DeviceForward::top(const Matrix& stream, std::span<const Segment> segments,
+                                     size_t count, JobContext& job) {
+  State& state = *m_state;
+  const std::lock_guard lock(state.backend->state().mutex);
+  const auto last = uint32_t(stream.rows - 1);
+  const DeviceTask task{.first = 0,
+                        .last = int(state.graph.blocks),
+                        .head = true,
+                        .rows = {&last, 1},
+                        .segments = segments,
+                        .tokens = stream.rows,
+                        .top = uint32_t(count)};
+  TRY(DeviceProgram* const program, state.execute(task, stream, job));
+  const vulkan::Top& top = program->top;
+  std::vector<float> sums(2 * top.runs), logits(top.count);
+  std::vector<TokenId> ids(top.count);
+  TRY(state.device().read(top.sums, 0, sums.data(), sums.size() * sizeof(float)));
+  TRY(state.device().read(top.values[top.last], 0, logits.data(), top.count * sizeof(float)));
+  TRY(state.device().read(top.ids[top.last], 0, ids.data(), top.count * sizeof(TokenId)));
+  return topOf(std::move(ids), std::move(logits), sums);
 }
 
 Result<Matrix> DeviceForward::logits(const Matrix& stream, std::span<const Segment> segments,

@@ -16,6 +16,8 @@ namespace bitloom {
 
 class DeviceForward {
  public:
+  static constexpr size_t kMostTop = 64;
+
   // Null when the device can compute nothing of the variant; `note` says why, or what it cannot.
   static std::unique_ptr<DeviceForward> create(const Variant& variant, std::string& note);
   ~DeviceForward();
@@ -30,6 +32,13 @@ class DeviceForward {
   Result<Matrix> head(const Matrix& rows, JobContext& job);
   Result<Matrix> logits(const Matrix& stream, std::span<const Segment> segments,
                         std::span<const uint32_t> rows, JobContext& job);
+  // Of the last row: at most kMostTop tokens.
+  Result<TopLogits> top(const Matrix& stream, std::span<const Segment> segments, size_t count,
+                        JobContext& job);
+  // A copy of the reference for `divergence`; false when there is no room for one.
+  bool keep(const ReferenceLogits& reference);
+  Result<std::vector<double>> divergence(const Matrix& rows, const ReferenceLogits& reference,
+                                         size_t firstRow, JobContext& job);
 
  private:
   struct State;

@@ -15,6 +15,18 @@ bool isRotated(const Codec* codec) {
 
 }  // namespace
 
+vulkan::CacheFormat cacheFormat(KvFormat format) {
+  switch (format) {
+    case KvFormat::F16:
+      return vulkan::CacheFormat::Halves;
+    case KvFormat::Q8_0:
+      return vulkan::CacheFormat::Bytes;
+    case KvFormat::F32:
+      break;
+  }
+  return vulkan::CacheFormat::Floats;
+}
+
 DeviceRecorder::DeviceRecorder(Backend::State& backend, const Variant& variant,
                                const DeviceTask& task, DeviceProgram& program, uint32_t tileRows,
                                TableOf tableOf, JobContext& job)
@@ -51,6 +63,20 @@ Result<void> DeviceRecorder::gather(const vulkan::Buffer& rows, uint32_t count) 
   TRY(vulkan::Buffer * chosen, take(uint64_t(count) * m_graph.width * sizeof(float)));
   TRY(m_ops.gather(*whole, m_graph.width, rows, count, *chosen));
   setStream(chosen, count);
+  return {};
+}
+
+Result<void> DeviceRecorder::conclude() {
+  m_program.logits = value(m_graph.logits);
+  if (m_task.top > 0) {
+    TRY(m_program.top, vulkan::makeTop(*m_backend.device, m_graph.vocabulary, m_task.top));
+    TRY(m_ops.top(*m_program.logits, m_graph.vocabulary, m_program.top));
+  }
+  if (m_task.against != nullptr) {
+    TRY(m_program.divergences, take(m_rows * sizeof(float)));
+    TRY(m_ops.divergence(*m_program.logits, m_rows, m_graph.vocabulary, m_task.against->logits,
+                         m_task.against->sums, m_task.againstRow, *m_program.divergences));
+  }
   return {};
 }
 
@@ -160,19 +186,19 @@ Result<void> DeviceRecorder::attend(const Op& op, const vulkan::Buffer& out) {
     const uint32_t tiles = (segment.tokens + m_tileRows - 1) / m_tileRows;
     task.keys = &keys;
     task.values = &values;
-    task.halves = false;
+    task.format = vulkan::CacheFormat::Floats;
     task.firstTile = tile;
     task.tileCount = tiles;
     task.positions = segment.firstPosition + segment.tokens;
     if (segment.cache != nullptr) {
       const DeviceCache& cache = *segment.cache->onDevice();
-      task.halves = segment.cache->format() == KvFormat::F16;
+      task.format = cacheFormat(segment.cache->format());
       task.keys = &cache.keys[size_t(op.block)];
       task.values = &cache.values[size_t(op.block)];
       TRY(m_ops.keep(keys, op.kvHeads * op.headWidth, *m_program.positions, row, segment.tokens,
-                     task.halves, *task.keys));
+                     task.format, *task.keys));
       TRY(m_ops.keep(values, op.kvHeads * op.valueWidth, *m_program.positions, row, segment.tokens,
-                     task.halves, *task.values));
+                     task.format, *task.values));
     }
     TRY(m_ops.attend(task));
     row += segment.tokens;

@@ -30,6 +30,25 @@ struct DeviceCache {
   std::vector<vulkan::Buffer> values;
 };
 
+// A reference's logits on a device, cut into chunks of equally many rows.
+struct DeviceLogits {
+  struct Chunk {
+    vulkan::Buffer logits;
+    vulkan::Buffer sums;  // of each row: the largest, log Σ e^(logit − largest)
+  };
+  explicit DeviceLogits(std::shared_ptr<Backend> device) : backend(std::move(device)) {}
+  ~DeviceLogits() {
+    const std::lock_guard lock(backend->state().mutex);
+    chunks.clear();
+  }
+  DeviceLogits(const DeviceLogits&) = delete;
+  DeviceLogits& operator=(const DeviceLogits&) = delete;
+
+  std::shared_ptr<Backend> backend;
+  size_t rowsOfChunk = 0;
+  std::vector<Chunk> chunks;
+};
+
 // What one run is to do.
 struct DeviceTask {
   int first = 0;
@@ -38,6 +57,9 @@ struct DeviceTask {
   std::span<const uint32_t> rows;
   std::span<const Segment> segments;
   size_t tokens = 0;
+  uint32_t top = 0;                              // of the head's one row: so many likeliest tokens
+  const DeviceLogits::Chunk* against = nullptr;  // the head's rows are compared with these,
+  uint32_t againstRow = 0;                       // from here on
 };
 
 // A recording and what it reads and writes.
@@ -52,11 +74,15 @@ struct DeviceProgram {
   vulkan::Buffer* tiles = nullptr;
   vulkan::Buffer* rows = nullptr;
   vulkan::Buffer* logits = nullptr;
+  vulkan::Top top;
+  vulkan::Buffer* divergences = nullptr;
   std::unique_ptr<vulkan::Recording> recording;
   double submissionWork = 0;  // that the recording was cut for
 };
 
 // Carries out ops by recording them for the device; the backend is locked.
+vulkan::CacheFormat cacheFormat(KvFormat format);
+
 class DeviceRecorder : public OpRunner {
  public:
   // The table of rotations that a Rope op reads.
@@ -73,6 +99,9 @@ class DeviceRecorder : public OpRunner {
   // … on these rows of the stream.
   Result<void> gather(const vulkan::Buffer& rows, uint32_t count);
   vulkan::Buffer* value(int point) const { return m_values[size_t(point)]; }
+
+  // What is wanted of the head's logits beside themselves.
+  Result<void> conclude();
 
   Result<void> linears(std::span<const Op> ops) override;
   Result<void> other(const Op& op) override;

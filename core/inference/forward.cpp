@@ -13,13 +13,15 @@
 #include "core/inference/interpreter.h"
 #include "core/inference/linear.h"
 #include "core/inference/linear_bases.h"
+#include "core/inference/reference_logits.h"
 #include "core/inference/rotation.h"
 #include "kernels/cpu/kernels.h"
 
 namespace bitloom {
 namespace {
 
-constexpr size_t kFloatsAtOnce = 1u << 14;  // of one chunk of a row-wise op
+constexpr size_t kFloatsAtOnce = 1u << 14;        // of one chunk of a row-wise op
+constexpr size_t kSlabBytes = size_t{128} << 20;  // of compared logits that are alive at once
 
 // What one call computes with.
 struct Pass {
@@ -378,15 +380,24 @@ Result<void> Forward::blocks(int first, int last, Matrix& stream, std::span<cons
   return {};
 }
 
+namespace {
+
+Matrix rowsOf(const Matrix& matrix, std::span<const uint32_t> rows) {
+  Matrix chosen(rows.size(), matrix.cols);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    CHECK(rows[i] < matrix.rows);
+    std::copy_n(matrix.row(rows[i]), matrix.cols, chosen.row(i));
+  }
+  return chosen;
+}
+
+}  // namespace
+
 Result<Matrix> Forward::head(const Matrix& stream, std::span<const uint32_t> rows, JobContext& job,
                              const OpTap& tap, size_t baseRow) {
   CHECK(stream.cols == graph().width);
   State& state = *m_state;
-  Matrix chosen(rows.size(), stream.cols);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    CHECK(rows[i] < stream.rows);
-    std::copy_n(stream.row(rows[i]), stream.cols, chosen.row(i));
-  }
+  Matrix chosen = rowsOf(stream, rows);
   if (state.device && !tap && state.device->hasHead() && !rows.empty()) {
     auto logits = state.device->head(chosen, job);
     if (logits || !state.leaveDevice(logits.error(), {})) return logits;
@@ -394,6 +405,33 @@ Result<Matrix> Forward::head(const Matrix& stream, std::span<const uint32_t> row
   Pass pass{.stream = &chosen, .tap = tap, .job = job, .baseRow = baseRow};
   TRY(state.run(static_cast<int>(graph().blocks), pass));
   return std::move(pass.values[static_cast<size_t>(graph().logits)]);
+}
+
+Result<std::vector<double>> Forward::divergence(const Matrix& stream,
+                                                std::span<const uint32_t> rows,
+                                                const ReferenceLogits& reference, size_t firstRow,
+                                                JobContext& job) {
+  CHECK(firstRow + rows.size() <= reference.rows().size());
+  State& state = *m_state;
+  if (state.device && state.device->hasHead() && state.device->keep(reference)) {
+    auto kld = state.device->divergence(rowsOf(stream, rows), reference, firstRow, job);
+    if (kld || !state.leaveDevice(kld.error(), {})) return kld;
+  }
+  std::vector<double> kld(rows.size());
+  const size_t slab = std::max<size_t>(1, kSlabBytes / (sizeof(float) * graph().vocabulary));
+  for (size_t first = 0; first < rows.size(); first += slab) {
+    TRY(job.checkpoint());
+    const size_t count = std::min(slab, rows.size() - first);
+    TRY(Matrix logits, head(stream, rows.subspan(first, count), job, {}, firstRow + first));
+    job.parallelFor(count, 1, [&](size_t begin, size_t end) {
+      for (size_t row = begin; row < end; ++row) {
+        kld[first + row] = klDivergence(reference.rows()[firstRow + first + row],
+                                        logitRow({logits.row(row), logits.cols}));
+      }
+    });
+    state.spare.give(std::move(logits));
+  }
+  return kld;
 }
 
 Result<Matrix> Forward::logits(Matrix& stream, std::span<const Segment> segments,
@@ -407,6 +445,19 @@ Result<Matrix> Forward::logits(Matrix& stream, std::span<const Segment> segments
   TRY(blocks(0, int(graph().blocks), stream, segments, job));
   if (rows.empty()) return Matrix(0, graph().vocabulary);
   return head(stream, rows, job);
+}
+
+Result<TopLogits> Forward::top(Matrix& stream, std::span<const Segment> segments, size_t count,
+                               JobContext& job) {
+  State& state = *m_state;
+  if (state.device && state.device->holdsAll(1) && count <= DeviceForward::kMostTop) {
+    TRY(checkSegments(segments, stream.rows));
+    auto top = state.device->top(stream, segments, count, job);
+    if (top || !state.leaveDevice(top.error(), segments)) return top;
+  }
+  const auto last = uint32_t(stream.rows - 1);
+  TRY(const Matrix row, logits(stream, segments, {&last, 1}, job));
+  return topLogits(row.values, count);
 }
 
 bool Forward::usesDevice() const { return m_state->device != nullptr; }

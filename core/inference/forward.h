@@ -14,6 +14,7 @@
 
 #include "core/base/job.h"
 #include "core/inference/kv_cache.h"
+#include "core/inference/sampler.h"
 #include "core/inference/tokenizer.h"
 #include "core/variant.h"
 
@@ -46,6 +47,7 @@ struct OpInputs {
 using OpTap = std::function<void(const Op& op, const OpInputs& inputs)>;
 
 class LinearBases;
+class ReferenceLogits;
 
 // Buffers of matrices that are done with: pages that need not be asked for again.
 class SpareBuffers {
@@ -83,6 +85,15 @@ class Forward {
   // The stream is undefined afterwards.
   Result<Matrix> logits(Matrix& stream, std::span<const Segment> segments,
                         std::span<const uint32_t> rows, JobContext& job);
+
+  // The same for the last row only, of which the `count` likeliest tokens are told.
+  Result<TopLogits> top(Matrix& stream, std::span<const Segment> segments, size_t count,
+                        JobContext& job);
+  // KL in nats of the head's rows, each from a row of the reference's, `firstRow` on. In the bases
+  // the first is the head's row `firstRow`.
+  Result<std::vector<double>> divergence(const Matrix& stream, std::span<const uint32_t> rows,
+                                         const ReferenceLogits& reference, size_t firstRow,
+                                         JobContext& job);
 
   bool usesDevice() const;
   // Why not all is computed on the variant's backend, if it has one; empty else. After a call has

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Keys and values of one sequence, per block: positions × (kvHeads × headWidth), stored as f16 or
-// f32 and read back as f32. Keys are stored after RoPE. Not thread-safe.
+// Keys and values of one sequence, per block: positions × (kvHeads × headWidth), stored as f16, f32
+// or the codec Q8_0 (a row is then a multiple of 32) and read back as f32. Keys are stored after
+// RoPE. Not thread-safe.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,7 +12,7 @@
 
 namespace bitloom {
 
-enum class KvFormat { F16, F32 };
+enum class KvFormat { F16, F32, Q8_0 };
 
 struct DeviceCache;  // core/inference/device_forward.h
 
@@ -26,6 +27,8 @@ class KvCache {
   uint64_t bytes() const;
   static uint64_t bytesFor(const Graph& graph, uint32_t capacity, KvFormat format);
   static uint64_t bytesFor(const Graph& graph, uint32_t capacity, KvFormat format, int block);
+  // Whether rows of this graph can be kept so.
+  static bool holds(const Graph& graph, KvFormat format);
 
   // Writes `count` positions of block `block` starting at `position`.
   void write(int block, uint32_t position, uint32_t count, const float* keys, const float* values);
@@ -44,6 +47,7 @@ class KvCache {
     uint32_t valueWidth = 0;
     std::vector<float> keys32, values32;
     std::vector<uint16_t> keys16, values16;
+    std::vector<std::byte> keys8, values8;
   };
   void reserve(Layer& layer);
 

@@ -41,15 +41,17 @@ void softmax(std::vector<Candidate>& candidates, double temperature) {
 
 void penalise(std::vector<Candidate>& candidates, std::span<const TokenId> history,
               const SamplerOptions& options) {
-  if (options.repetitionPenalty == 1.0 || options.repetitionWindow <= 0) return;
   const size_t window = std::min(history.size(), size_t(options.repetitionWindow));
   const auto recent = history.last(window);
   const std::unordered_set<TokenId> seen(recent.begin(), recent.end());
-  for (const TokenId id : seen) {
-    if (id < 0 || size_t(id) >= candidates.size()) continue;
-    double& logit = candidates[size_t(id)].logit;
+  for (auto& [id, logit, probability] : candidates) {
+    if (!seen.contains(id)) continue;
     logit = logit > 0 ? logit / options.repetitionPenalty : logit * options.repetitionPenalty;
   }
+}
+
+bool penalises(const SamplerOptions& options) {
+  return options.repetitionPenalty != 1.0 && options.repetitionWindow > 0;
 }
 
 // Keeps the likeliest `count`, in descending order.
@@ -80,11 +82,18 @@ void keepLikely(std::vector<Candidate>& candidates, double topP, double minP) {
 
 Sampler::Sampler(const SamplerOptions& options) : m_options(options), m_state(options.seed) {}
 
-TokenId Sampler::next(std::span<const float> logits, std::span<const TokenId> history) {
-  CHECK(!logits.empty());
-  std::vector<Candidate> candidates(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) candidates[i] = {TokenId(i), usable(logits[i])};
-  penalise(candidates, history, m_options);
+size_t Sampler::wanted(size_t vocabulary) const {
+  if (penalises(m_options)) return vocabulary;
+  if (!(m_options.temperature > 0)) return 1;
+  return m_options.topK > 0 ? std::min(vocabulary, size_t(m_options.topK)) : vocabulary;
+}
+
+TokenId Sampler::next(const TopLogits& top, std::span<const TokenId> history) {
+  CHECK(!top.ids.empty() && top.ids.size() == top.logits.size());
+  std::vector<Candidate> candidates;
+  candidates.reserve(top.ids.size());
+  for (size_t i = 0; i < top.ids.size(); ++i) candidates.push_back({top.ids[i], top.logits[i]});
+  if (penalises(m_options)) penalise(candidates, history, m_options);
   if (!(m_options.temperature > 0)) {
     return std::min_element(candidates.begin(), candidates.end(), likelier)->id;
   }
@@ -108,23 +117,37 @@ TokenId argMax(std::span<const float> logits) {
   return TokenId(best);
 }
 
-std::vector<TokenProbability> topTokens(std::span<const float> logits, size_t count) {
-  std::vector<TokenProbability> result;
-  if (logits.empty()) return result;
-  const double top = usable(logits[size_t(argMax(logits))]);
+TopLogits topLogits(std::span<const float> logits, size_t count) {
+  CHECK(!logits.empty() && count > 0);
+  const double largest = usable(logits[size_t(argMax(logits))]);
   std::vector<Candidate> candidates(logits.size());
   double sum = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
     const double logit = usable(logits[i]);
-    candidates[i] = {TokenId(i), logit, logit == top ? 1.0 : std::exp(logit - top)};
-    sum += candidates[i].probability;
+    candidates[i] = {TokenId(i), logit};
+    sum += logit == largest ? 1.0 : std::exp(logit - largest);
   }
   keepTop(candidates, count);
-  result.reserve(candidates.size());
+  TopLogits top{.ids = {}, .logits = {}, .logSum = largest + std::log(sum)};
   for (const Candidate& candidate : candidates) {
-    result.push_back({candidate.id, candidate.probability / sum});
+    top.ids.push_back(candidate.id);
+    top.logits.push_back(float(candidate.logit));
+  }
+  return top;
+}
+
+std::vector<TokenProbability> topTokens(const TopLogits& top, size_t count) {
+  std::vector<TokenProbability> result;
+  for (size_t i = 0; i < std::min(count, top.ids.size()); ++i) {
+    const double logit = double(top.logits[i]);
+    result.push_back({top.ids[i], std::isinf(logit) ? 0.0 : std::exp(logit - top.logSum)});
   }
   return result;
+}
+
+std::vector<TokenProbability> topTokens(std::span<const float> logits, size_t count) {
+  if (logits.empty() || count == 0) return {};
+  return topTokens(topLogits(logits, count), count);
 }
 
 }  // namespace bitloom

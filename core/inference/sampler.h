@@ -21,11 +21,22 @@ struct SamplerOptions {
   uint64_t seed = 42;
 };
 
+// The likeliest next tokens, likeliest first, the lower id of equals; never empty. A logit that is
+// no number counts as −∞.
+struct TopLogits {
+  std::vector<TokenId> ids;
+  std::vector<float> logits;
+  double logSum = 0;  // log Σ e^logit over the whole vocabulary
+};
+TopLogits topLogits(std::span<const float> logits, size_t count);
+
 class Sampler {
  public:
   explicit Sampler(const SamplerOptions& options);
-  // `logits`: vocabulary floats. `history`: the tokens so far, prompt included.
-  TokenId next(std::span<const float> logits, std::span<const TokenId> history);
+  // How many of the likeliest tokens `next` has to know.
+  size_t wanted(size_t vocabulary) const;
+  // `history`: the tokens so far, prompt included.
+  TokenId next(const TopLogits& top, std::span<const TokenId> history);
 
  private:
   SamplerOptions m_options;
@@ -39,6 +50,7 @@ struct TokenProbability {
   double probability = 0;
 };
 // The `count` likeliest tokens, likeliest first, by softmax in f64.
+std::vector<TokenProbability> topTokens(const TopLogits& top, size_t count);
 std::vector<TokenProbability> topTokens(std::span<const float> logits, size_t count);
 
 }  // namespace bitloom

@@ -37,6 +37,11 @@ Result<Session> Session::create(const Variant& variant, const SessionOptions& op
   const Graph& graph = variant.graph();
   uint32_t length = options.contextLength;
   if (length == 0) length = std::min(graph.contextLength, kUsualContext);
+  if (!KvCache::holds(graph, options.cache)) {
+    return makeError(ErrorCode::InvalidArgument, variant.model().name(),
+                     ": its keys and values are no multiple of 32 wide, so they cannot be kept in "
+                     "8 bits.");
+  }
   const uint32_t batch = std::max(1u, options.prefillBatch);
   return Session(variant, KvCache(graph, length, options.cache), batch);
 }
@@ -48,31 +53,65 @@ void Session::truncate(uint32_t positions) {
 }
 
 Result<std::vector<float>> Session::eval(std::span<const TokenId> tokens, JobContext& job) {
-  TRY(Matrix logits, run(tokens, false, job));
+  Matrix logits;
+  const auto step = [&](Matrix& stream, const Segment& segment, size_t first) -> Result<void> {
+    std::vector<uint32_t> rows;
+    if (first + segment.tokens == tokens.size()) rows.push_back(segment.tokens - 1);
+    TRY(logits, m_forward->logits(stream, {&segment, 1}, rows, job));
+    return {};
+  };
+  TRY(run(tokens, step, job));
   return std::move(logits.values);
 }
 
 Result<Matrix> Session::evalAll(std::span<const TokenId> tokens, JobContext& job) {
-  return run(tokens, true, job);
+  Matrix logits(tokens.size(), m_forward->graph().vocabulary);
+  const auto step = [&](Matrix& stream, const Segment& segment, size_t first) -> Result<void> {
+    std::vector<uint32_t> rows(segment.tokens);
+    std::iota(rows.begin(), rows.end(), 0u);
+    TRY(const Matrix part, m_forward->logits(stream, {&segment, 1}, rows, job));
+    std::copy(part.values.begin(), part.values.end(), logits.row(first));
+    return {};
+  };
+  TRY(run(tokens, step, job));
+  return logits;
+}
+
+Result<TopLogits> Session::top(std::span<const TokenId> tokens, size_t count, JobContext& job) {
+  TopLogits top;
+  const auto step = [&](Matrix& stream, const Segment& segment, size_t first) -> Result<void> {
+    if (first + segment.tokens < tokens.size()) {
+      TRY(m_forward->logits(stream, {&segment, 1}, {}, job));
+    } else {
+      TRY(top, m_forward->top(stream, {&segment, 1}, count, job));
+    }
+    return {};
+  };
+  TRY(run(tokens, step, job));
+  return top;
 }
 
 const std::string& Session::note() const { return m_forward->note(); }
 
 // When a device fails that held keys and values, the CPU computes all tokens again and goes on.
-Result<Matrix> Session::run(std::span<const TokenId> tokens, bool all, JobContext& job) {
+Result<void> Session::run(std::span<const TokenId> tokens, const Step& step, JobContext& job) {
   const bool wasOnDevice = m_cache.onDevice() != nullptr;
-  auto logits = append(tokens, all, job);
-  if (logits || !wasOnDevice || m_forward->note().empty()) return logits;
-  if (logits.error().code == ErrorCode::Cancelled) return logits;
+  auto done = append(tokens, step, job);
+  if (done || !wasOnDevice || m_forward->note().empty()) return done;
+  if (done.error().code == ErrorCode::Cancelled) return done;
   m_cache.onDevice().reset();
   m_cache.setSize(0);
   const std::vector<TokenId> before = std::exchange(m_tokens, {});
-  if (!before.empty()) TRY(append(before, false, job));
-  return append(tokens, all, job);
+  const auto only = [&](Matrix& stream, const Segment& segment, size_t) -> Result<void> {
+    TRY(m_forward->logits(stream, {&segment, 1}, {}, job));
+    return {};
+  };
+  if (!before.empty()) TRY(append(before, only, job));
+  return append(tokens, step, job);
 }
 
 // A batch counts only when all of it is done; after an error the session is as it was before.
-Result<Matrix> Session::append(std::span<const TokenId> tokens, bool all, JobContext& job) {
+Result<void> Session::append(std::span<const TokenId> tokens, const Step& step, JobContext& job) {
   const uint32_t before = m_cache.size();
   if (tokens.empty()) {
     return makeError(ErrorCode::InvalidArgument, "There are no tokens to evaluate.");
@@ -83,15 +122,10 @@ Result<Matrix> Session::append(std::span<const TokenId> tokens, bool all, JobCon
   }
   std::optional<ShortRun> awake;
   if (!m_forward->usesDevice()) awake.emplace(job, tokens.size());
-  Matrix logits(all ? tokens.size() : 1, m_forward->graph().vocabulary);
   const auto runBatch = [&](size_t first, uint32_t count) -> Result<void> {
     TRY(Matrix stream, m_forward->embed(tokens.subspan(first, count), job));
     const Segment segment{.tokens = count, .firstPosition = m_cache.size(), .cache = &m_cache};
-    const bool last = first + count == tokens.size();
-    std::vector<uint32_t> rows(all ? count : last ? 1 : 0);
-    std::iota(rows.begin(), rows.end(), all ? 0u : count - 1);
-    TRY(const Matrix part, m_forward->logits(stream, {&segment, 1}, rows, job));
-    std::copy(part.values.begin(), part.values.end(), logits.row(all ? first : 0));
+    TRY(step(stream, segment, first));
     m_cache.setSize(m_cache.size() + count);
     return {};
   };
@@ -99,11 +133,11 @@ Result<Matrix> Session::append(std::span<const TokenId> tokens, bool all, JobCon
     const auto count = static_cast<uint32_t>(std::min<size_t>(m_batch, tokens.size() - first));
     if (Result<void> done = runBatch(first, count); !done) {
       m_cache.setSize(before);
-      return std::move(done.error());
+      return done;
     }
   }
   m_tokens.insert(m_tokens.end(), tokens.begin(), tokens.end());
-  return logits;
+  return {};
 }
 
 }  // namespace bitloom

@@ -27,6 +27,8 @@ class Session {
   Result<std::vector<float>> eval(std::span<const TokenId> tokens, JobContext& job);
   // Appends tokens; returns logits after every one: tokens × vocabulary.
   Result<Matrix> evalAll(std::span<const TokenId> tokens, JobContext& job);
+  // Appends tokens; the `count` likeliest to come next. Cheaper than all logits.
+  Result<TopLogits> top(std::span<const TokenId> tokens, size_t count, JobContext& job);
 
   std::span<const TokenId> tokens() const { return m_tokens; }
   void truncate(uint32_t positions);  // forgets everything from there on
@@ -38,8 +40,10 @@ class Session {
 
  private:
   Session(const Variant& variant, KvCache cache, uint32_t batch);
-  Result<Matrix> run(std::span<const TokenId> tokens, bool all, JobContext& job);
-  Result<Matrix> append(std::span<const TokenId> tokens, bool all, JobContext& job);
+  // What is done with a batch of tokens, `first` of them before it.
+  using Step = std::function<Result<void>(Matrix& stream, const Segment& segment, size_t first)>;
+  Result<void> run(std::span<const TokenId> tokens, const Step& step, JobContext& job);
+  Result<void> append(std::span<const TokenId> tokens, const Step& step, JobContext& job);
   std::unique_ptr<Forward> m_forward;
   KvCache m_cache;
   uint32_t m_batch;

@@ -287,6 +287,11 @@ bool Device::spreads() const {
   return info_.kind == DeviceKind::Cpu && info_.subgroupSize == 8 && info_.subgroupBallot &&
          !m_state->asGpu;
 }
+
+bool Device::encodesFaster() const {
+  return m_state->info.kind != DeviceKind::Cpu || m_state->asGpu;
+}
+
 uint64_t Device::submissions() const { return m_state->submitted; }
 double Device::submissionWork() const { return m_state->workPerSecond * kSubmissionSeconds; }
 

@@ -66,9 +66,13 @@ class Device {
   bool isLost() const;
   // Whether products hand activations round between lanes (README.md): on software devices.
   bool spreads() const;
+  // Whether it encodes weights sooner than the host: not where it is the host.
+  bool encodesFaster() const;
 
   // Its bytes are undefined. `bytes` is at most info().storageRange.
   Result<Buffer> allocate(uint64_t bytes);
+  // A buffer that holds a copy of these.
+  Result<Buffer> put(const void* from, uint64_t bytes);
   uint64_t usedBytes() const;   // of all buffers
   uint64_t limitBytes() const;  // for them
 

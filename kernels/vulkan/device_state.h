@@ -37,7 +37,7 @@ struct Device::State {
   uint32_t family = 0;
   VkQueue queue = VK_NULL_HANDLE;
   VkPhysicalDeviceMemoryProperties memory = {};
-  uint64_t alignment = 256;   // of a binding's offset
+  uint64_t alignment = 256;  // of a binding's offset
   uint64_t limit = 0;
   uint64_t used = 0;
   std::vector<Piece> pieces;  // an emptied one keeps its place, without memory

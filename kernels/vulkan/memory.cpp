@@ -188,6 +188,12 @@ Result<Buffer> Device::allocate(uint64_t bytes) {
   return buffer;
 }
 
+Result<Buffer> Device::put(const void* from, uint64_t bytes) {
+  TRY(Buffer buffer, allocate(bytes));
+  TRY(write(buffer, 0, from, bytes));
+  return buffer;
+}
+
 Result<void> Device::write(const Buffer& to, uint64_t offset, const void* from, uint64_t bytes) {
   CHECK(offset + bytes <= to.m_bytes);
   State& state = *m_state;

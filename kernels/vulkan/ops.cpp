@@ -52,8 +52,15 @@ uint64_t uploadedBytes(uint64_t rows, uint64_t rowLength, uint64_t rowBytes) {
   return ceilDivide(rows, kRowsOfPanel) * panelBytes(rowWords(rowBytes, rowLength));
 }
 
-Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* bytes, uint64_t rows,
-                       uint64_t rowLength, uint64_t rowBytes) {
+bool hasEncoder(std::string_view codec) {
+  return findShader("encode." + std::string(codec)) != nullptr;
+}
+
+// TQ's search tries 17 scales, each against eight levels, and refines two.
+double encodeWork(std::string_view codec) { return codec.starts_with("tq") ? 400 : 10; }
+
+Result<Weights> makeWeights(Device& device, std::string_view codec, uint64_t rows,
+                            uint64_t rowLength, uint64_t rowBytes) {
   Weights weights{.codec = std::string(codec),
                   .rows = rows,
                   .rowLength = rowLength,
@@ -64,8 +71,6 @@ Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* by
     return Error{ErrorCode::Unsupported, device.info().name + " cannot hold rows of " +
                                              std::to_string(rowLength) + " weights."};
   }
-  constexpr uint64_t kPanelsAtOnce = 64;
-  std::vector<uint32_t> panels;
   const uint64_t count = ceilDivide(rows, kRowsOfPanel);
   for (uint64_t first = 0; first < count; first += most) {
     const uint64_t here = std::min(most, count - first);
@@ -73,8 +78,20 @@ Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* by
     slice.firstRow = first * kRowsOfPanel;
     slice.rows = std::min(here * kRowsOfPanel, rows - slice.firstRow);
     TRY(slice.panels, device.allocate(here * each));
-    for (uint64_t at = 0; at < here; at += kPanelsAtOnce) {
-      const uint64_t some = std::min(kPanelsAtOnce, here - at);
+  }
+  return weights;
+}
+
+Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* bytes, uint64_t rows,
+                       uint64_t rowLength, uint64_t rowBytes) {
+  TRY(Weights weights, makeWeights(device, codec, rows, rowLength, rowBytes));
+  constexpr uint64_t kPanelsAtOnce = 64;
+  const uint64_t each = panelBytes(weights.rowWords);
+  std::vector<uint32_t> panels;
+  for (const Weights::Slice& slice : weights.slices) {
+    const uint64_t count = ceilDivide(slice.rows, kRowsOfPanel);
+    for (uint64_t at = 0; at < count; at += kPanelsAtOnce) {
+      const uint64_t some = std::min(kPanelsAtOnce, count - at);
       panels.resize(some * each / sizeof(uint32_t));
       for (uint64_t i = 0; i < some; ++i) {
         const uint64_t row = slice.firstRow + (at + i) * kRowsOfPanel;
@@ -220,17 +237,29 @@ Result<void> Ops::gather(const Buffer& input, uint32_t columns, const Buffer& in
                           .work = double(rows) * columns});
 }
 
+uint64_t cacheBytes(CacheFormat format, uint64_t values) {
+  switch (format) {
+    case CacheFormat::Halves:
+      return values * 2;
+    case CacheFormat::Bytes:
+      return values / 32 * 36;
+    case CacheFormat::Floats:
+      break;
+  }
+  return values * 4;
+}
+
 Result<void> Ops::keep(const Buffer& input, uint32_t width, const Buffer& positions, uint32_t first,
-                       uint32_t count, bool halves, const Buffer& cache) {
+                       uint32_t count, CacheFormat format, const Buffer& cache) {
   struct Push {
     uint32_t width, firstRow;
   };
   const Push push{width, first};
   return m_recording.add({.shader = "keep",
-                          .constants = {halves},
+                          .constants = {uint32_t(format)},
                           .bindings = {{&input}, {&positions}, {&cache, true}},
                           .push = pushOf(push),
-                          .groups = {ceilDivide(width / 2, 64), count, 1},
+                          .groups = {ceilDivide(width, 32 * 64), count, 1},
                           .work = double(count) * width});
 }
 
@@ -257,7 +286,7 @@ Result<void> Ops::attend(const Attention& task) {
     const Push push{task.heads, task.keyHeads, task.valueWidth, task.scale, task.firstTile + first};
     TRY(m_recording.add(
         {.shader = "attention",
-         .constants = {threads, queries, task.halves, task.headWidth,
+         .constants = {threads, queries, uint32_t(task.format), task.headWidth,
                        ceilDivide(task.valueWidth, threads)},
          .bindings =
              {{task.queries}, {task.keys}, {task.values}, {task.output, true}, {task.tiles}},
@@ -266,6 +295,92 @@ Result<void> Ops::attend(const Attention& task) {
          .work = tileWork * count}));
   }
   return {};
+}
+
+namespace {
+
+constexpr uint32_t kTopRun = 2048;  // values of which one workgroup keeps the largest
+
+}  // namespace
+
+Result<Top> makeTop(Device& device, uint32_t vocabulary, uint32_t count) {
+  Top top{.count = std::min({count, vocabulary, kMostTop})};
+  top.runs = ceilDivide(vocabulary, kTopRun);
+  for (size_t i = 0; i < 2; ++i) {
+    TRY(top.values[i], device.allocate(uint64_t(top.runs) * top.count * sizeof(float)));
+    TRY(top.ids[i], device.allocate(uint64_t(top.runs) * top.count * sizeof(uint32_t)));
+  }
+  TRY(top.sums, device.allocate(uint64_t(top.runs) * 2 * sizeof(float)));
+  return top;
+}
+
+Result<void> Ops::top(const Buffer& logits, uint32_t vocabulary, Top& top) {
+  const uint32_t threads = m_device.spreads() ? 8 : 64;
+  const Buffer* values = &logits;
+  const Buffer* ids = &top.ids[1];  // not read at first
+  uint32_t left = vocabulary;
+  for (bool first = true;; first = false) {
+    const uint32_t runs = ceilDivide(left, kTopRun);
+    top.last = first ? 0 : 1 - top.last;
+    TRY(m_recording.add({.shader = "top_k",
+                         .constants = {threads, top.count, first, kTopRun / threads},
+                         .bindings = {{values},
+                                      {ids},
+                                      {&top.values[top.last], true},
+                                      {&top.ids[top.last], true},
+                                      {&top.sums, true}},
+                         .push = pushOf(left),
+                         .groups = {runs, 1, 1},
+                         .work = double(runs) * top.count * (kTopRun / threads) * 32}));
+    if (runs == 1) return {};
+    values = &top.values[top.last];
+    ids = &top.ids[top.last];
+    left = runs * top.count;
+  }
+}
+
+Result<void> Ops::divergence(const Buffer& logits, uint32_t rows, uint32_t columns,
+                             const Buffer& reference, const Buffer& sums, uint32_t firstRow,
+                             const Buffer& output) {
+  struct Push {
+    uint32_t columns, firstRow, firstReference;
+  };
+  const double workOfRow = double(columns) * 10 * kElementwiseCost;
+  const uint32_t step =
+      uint32_t(std::clamp(m_device.submissionWork() / workOfRow, 1.0, double(kMostGroups)));
+  for (uint32_t first = 0; first < rows; first += step) {
+    const uint32_t count = std::min(step, rows - first);
+    const Push push{columns, first, firstRow + first};
+    TRY(m_recording.add({.shader = "divergence",
+                         .constants = {m_device.spreads() ? 8u : 64u},
+                         .bindings = {{&logits}, {&reference}, {&sums}, {&output, true}},
+                         .push = pushOf(push),
+                         .groups = {count, 1, 1},
+                         .work = workOfRow * count}));
+  }
+  return {};
+}
+
+Result<void> Ops::encode(const Buffer& floats, uint32_t rows, uint64_t firstRow, const Weights& to,
+                         const Buffer& damage) {
+  struct Push {
+    uint32_t columns, parts, rowWords, rows, firstPanel;
+  };
+  const auto slice = std::find_if(to.slices.begin(), to.slices.end(), [&](const auto& each) {
+    return firstRow < each.firstRow + each.rows;
+  });
+  CHECK(slice != to.slices.end() && firstRow % kRowsOfPanel == 0);
+  CHECK(firstRow + rows <= slice->firstRow + slice->rows);
+  const uint32_t parts = uint32_t(partsOf(to.rowLength));
+  const Push push{uint32_t(to.rowLength), parts, uint32_t(to.rowWords), rows,
+                  uint32_t((firstRow - slice->firstRow) / kRowsOfPanel)};
+  // Blocks that end inside a word are written by twos.
+  const uint32_t each = to.codec == "tq3_1s" ? 1 : 2;
+  return m_recording.add({.shader = "encode." + to.codec,
+                          .bindings = {{&floats}, {&slice->panels, true}, {&damage, true}},
+                          .push = pushOf(push),
+                          .groups = {ceilDivide(rows, kRowsOfPanel), ceilDivide(parts, each), 1},
+                          .work = double(rows) * double(to.rowLength) * encodeWork(to.codec)});
 }
 
 }  // namespace bitloom::vulkan

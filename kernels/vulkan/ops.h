@@ -34,6 +34,15 @@ bool hasShaders(std::string_view codec);
 Result<Weights> upload(Device& device, std::string_view codec, const uint8_t* bytes, uint64_t rows,
                        uint64_t rowLength, uint64_t rowBytes);
 
+// The same with bytes that are undefined yet.
+Result<Weights> makeWeights(Device& device, std::string_view codec, uint64_t rows,
+                            uint64_t rowLength, uint64_t rowBytes);
+
+// Whether a device can encode rows of floats (Ops::encode).
+bool hasEncoder(std::string_view codec);
+// Multiply-adds that a weight takes there, about.
+double encodeWork(std::string_view codec);
+
 // Bytes that `upload` would take there.
 uint64_t uploadedBytes(uint64_t rows, uint64_t rowLength, uint64_t rowBytes);
 
@@ -45,9 +54,15 @@ struct AttentionTile {
   uint32_t firstKey = 0;  // row of position 0 among keys and values
 };
 
+// How keys and values are kept: the formats of shaders/cache.glsl.
+enum class CacheFormat : uint32_t { Floats, Halves, Bytes };
+
+// Of `values` in all; of Bytes a multiple of 32.
+uint64_t cacheBytes(CacheFormat format, uint64_t values);
+
 struct Attention {
   const Buffer* queries = nullptr;  // rows × heads · headWidth
-  const Buffer* keys = nullptr;     // rows × keyHeads · headWidth, f32, or f16 from `keep`
+  const Buffer* keys = nullptr;     // rows × keyHeads · headWidth, floats or what `keep` keeps
   const Buffer* values = nullptr;
   const Buffer* output = nullptr;
   const Buffer* tiles = nullptr;  // AttentionTile
@@ -58,8 +73,8 @@ struct Attention {
   uint32_t headWidth = 0;  // even
   uint32_t valueWidth = 0;
   float scale = 1;
-  bool halves = false;
-  double positions = 0;  // that a row sees, about; for the work's size
+  CacheFormat format = CacheFormat::Floats;  // of keys and values
+  double positions = 0;                      // that a row sees, about; for the work's size
 };
 
 // Rows that one tile may have.
@@ -76,6 +91,18 @@ struct Rope {
   uint32_t pairs = 0;
   bool adjacent = false;
 };
+
+// The likeliest tokens of a row of logits, gathered in two buffers in turn.
+constexpr uint32_t kMostTop = 64;
+struct Top {
+  uint32_t count = 0;  // that are kept, at most kMostTop
+  uint32_t runs = 0;   // entries of `sums`
+  Buffer values[2];
+  Buffer ids[2];
+  Buffer sums;      // of each run of logits: the largest, and Σ e^(logit − largest)
+  size_t last = 0;  // which of the two holds the result: `count` values and ids, largest first
+};
+Result<Top> makeTop(Device& device, uint32_t vocabulary, uint32_t count);
 
 enum class Elementwise : uint32_t { SiluGate, GeluGate, Add, Scale };
 
@@ -102,11 +129,23 @@ class Ops {
   // Rows of a matrix by index (uint32).
   Result<void> gather(const Buffer& input, uint32_t columns, const Buffer& indices, uint32_t rows,
                       const Buffer& output);
-  // Rows [first, first + count) into the cache's rows of their positions, as halves or as they
-  // are. `width` is even.
+  // Rows [first, first + count) into the cache's rows of their positions. `width` is even; for
+  // Bytes a multiple of 32.
   Result<void> keep(const Buffer& input, uint32_t width, const Buffer& positions, uint32_t first,
-                    uint32_t count, bool halves, const Buffer& cache);
+                    uint32_t count, CacheFormat format, const Buffer& cache);
   Result<void> attend(const Attention& task);
+  // The likeliest of a row of logits, the lower id first of equals; what is no number counts as
+  // −∞, and what is −∞ may come with any id.
+  Result<void> top(const Buffer& logits, uint32_t vocabulary, Top& top);
+  // output[i] = KL(reference row firstRow + i ‖ row i) in nats. `sums`: of each reference row the
+  // largest logit and log Σ e^(logit − largest).
+  Result<void> divergence(const Buffer& logits, uint32_t rows, uint32_t columns,
+                          const Buffer& reference, const Buffer& sums, uint32_t firstRow,
+                          const Buffer& output);
+  // Rows of floats → rows [firstRow, firstRow + rows) of `to`, which lie in one slice; firstRow is
+  // a multiple of kRowsOfPanel. `damage` (one word) becomes 1 when a value is not finite.
+  Result<void> encode(const Buffer& floats, uint32_t rows, uint64_t firstRow, const Weights& to,
+                      const Buffer& damage);
 
  private:
   Result<void> multiplySlice(const Weights& weights, const Weights::Slice& slice,

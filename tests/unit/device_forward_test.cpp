@@ -5,13 +5,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <optional>
 #include <set>
 
 #include "core/base/strings.h"
-#include "core/inference/backend.h"
+#include "core/inference/backend_state.h"
 #include "core/inference/session.h"
 #include "core/live_loop.h"
+#include "core/method.h"
+#include "kernels/vulkan/rows.h"
 #include "tests/support/paths.h"
 #include "tests/support/tiny_model.h"
 
@@ -120,6 +123,12 @@ TEST_F(OnDevice, HalvesOfKeysAndValuesToo) {
   expectSameLogits({.cache = KvFormat::F16, .prefillBatch = 64}, 4e-3);
 }
 
+TEST_F(OnDevice, KeysAndValuesInEightBitsToo) {
+  open({.tiedHead = true, .halfFloats = true});
+  // Sums that differ in their last bit may round to the next code, a step eight times that of f16.
+  expectSameLogits({.cache = KvFormat::Q8_0, .prefillBatch = 64}, 8 * 8e-3);
+}
+
 TEST_F(OnDevice, RowsThatPartsDoNotDivide) {
   open({.width = 40, .heads = 4, .kvHeads = 4, .feedForward = 172});
   expectSameLogits({.cache = KvFormat::F32}, 2e-5);
@@ -150,6 +159,72 @@ TEST_F(OnDevice, LiveLoopMeasuresTheSame) {
     EXPECT_NEAR(actual->kld.mean, expected->kld.mean, 1e-3 * expected->kld.mean + 1e-10)
         << tensor.name;
   }
+}
+
+TEST_F(OnDevice, TellsTheLikeliestTokens) {
+  open();
+  Session here = session(*m_host, {.cache = KvFormat::F32});
+  Session there = session(*m_device, {.cache = KvFormat::F32});
+  for (const size_t count : {9u, 1u}) {
+    const auto ids = tokens(count);
+    const auto expected = here.top(ids, 6, m_job);
+    const auto actual = there.top(ids, 6, m_job);
+    ASSERT_TRUE(expected && actual) << (actual ? "" : actual.error().message);
+    EXPECT_EQ(actual->ids, expected->ids);
+    EXPECT_NEAR(actual->logSum, expected->logSum, 1e-5);
+    for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(actual->logits[i], expected->logits[i], 1e-4);
+  }
+}
+
+// Bytes of encoders on the device, where it divides exactly, are the host's.
+TEST_F(OnDevice, EncodesAsTheHostDoes) {
+  reopen({.asGpu = true});
+  open({.width = 96, .feedForward = 160, .halfFloats = true});
+  auto& state = m_backend->state();
+  for (const char* name : {"q8_0", "q4_0", "tq3_1s"}) {
+    setCodec(name);
+    for (size_t i = 0; i < m_host->model().tensors().size(); ++i) {
+      const Tensor& tensor = m_host->model().tensors()[i];
+      if (tensor.dimensions != 2) continue;
+      auto made = state.encode(*m_device, i, m_job);
+      ASSERT_TRUE(made) << made.error().message;
+      ASSERT_TRUE(*made) << name << " " << tensor.name;
+      const auto expected = m_host->encode(i, m_job);
+      ASSERT_TRUE(expected);
+      const uint64_t rowBytes = findCodec(name)->rowBytes(tensor.rowLength());
+      const uint64_t panelWords = (*made)->rowWords * vulkan::kRowsOfPanel;
+      for (const vulkan::Weights::Slice& slice : (*made)->slices) {
+        std::vector<uint32_t> panels(slice.panels.bytes() / sizeof(uint32_t));
+        ASSERT_TRUE(state.device->read(slice.panels, 0, panels.data(), slice.panels.bytes()));
+        for (uint64_t row = 0; row < slice.rows; row += vulkan::kRowsOfPanel) {
+          const uint64_t count = std::min(vulkan::kRowsOfPanel, slice.rows - row);
+          std::vector<uint8_t> bytes(count * rowBytes);
+          vulkan::unpackPanel(panels.data() + row / vulkan::kRowsOfPanel * panelWords, rowBytes,
+                              count, bytes.data());
+          EXPECT_EQ(
+              std::memcmp(bytes.data(), expected->bytes.data() + (slice.firstRow + row) * rowBytes,
+                          bytes.size()),
+              0)
+              << name << " " << tensor.name << " row " << row;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(OnDevice, LeavesWhatItCannotEncodeToTheHost) {
+  reopen({.asGpu = true});
+  open({.width = 96, .feedForward = 160, .halfFloats = true});
+  size_t tensor = 0;
+  while (m_host->model().tensors()[tensor].dimensions != 2) ++tensor;
+  m_device->setTensor(tensor, findCodec("q4_k"));  // no encoder there
+  const auto none = m_backend->state().encode(*m_device, tensor, m_job);
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(*none);
+  m_device->setTensor(tensor, findCodec("q4_0"), findMethod("imatrix"));
+  const auto weighted = m_backend->state().encode(*m_device, tensor, m_job);
+  ASSERT_TRUE(weighted);
+  EXPECT_FALSE(*weighted);
 }
 
 TEST_F(OnDevice, ALostDeviceLeavesTheAnswerToTheCpu) {

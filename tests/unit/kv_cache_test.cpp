@@ -80,6 +80,29 @@ TEST(KvCache, HalfPrecisionRoundsToTheNearestHalf) {
   EXPECT_EQ(v[0], 3.140625f);
 }
 
+TEST(KvCache, EightBitsAreRowsOfQ8_0) {
+  Graph graph = twoBlocks();
+  EXPECT_FALSE(KvCache::holds(graph, KvFormat::Q8_0));
+  EXPECT_TRUE(KvCache::holds(graph, KvFormat::F16));
+  for (Op& op : graph.ops) op.headWidth = op.valueWidth = 32;
+  ASSERT_TRUE(KvCache::holds(graph, KvFormat::Q8_0));
+  KvCache cache(graph, 3, KvFormat::Q8_0);
+  const size_t width = 32 * graph.ops.front().kvHeads;
+  std::vector<float> keys = counting(3 * width, -40), values = counting(3 * width, 7);
+  cache.write(0, 0, 1, keys.data(), values.data());
+  cache.write(0, 1, 2, keys.data() + width, values.data() + width);
+  std::vector<float> k, v;
+  cache.read(0, 3, k, v);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_NEAR(k[i], keys[i], 160 / 254.0) << i;
+    EXPECT_NEAR(v[i], values[i], 250 / 254.0) << i;
+  }
+  EXPECT_NE(k, keys);
+  uint64_t widths = 0;
+  for (const Op& op : graph.ops) widths += uint64_t(op.kvHeads) * 64;
+  EXPECT_EQ(cache.bytes(), 3 * widths / 32 * 34);
+}
+
 TEST(KvCache, SizeIsWhatWasCommitted) {
   KvCache cache(twoBlocks(), 4, KvFormat::F16);
   EXPECT_EQ(cache.size(), 0u);

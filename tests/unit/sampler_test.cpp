@@ -20,11 +20,17 @@ SamplerOptions open() {
   return options;
 }
 
+// From as many of the likeliest tokens as the sampler asks for.
+TokenId next(Sampler& sampler, const std::vector<float>& logits,
+             const std::vector<TokenId>& history) {
+  return sampler.next(topLogits(logits, sampler.wanted(logits.size())), history);
+}
+
 std::map<TokenId, int> draw(const SamplerOptions& options, const std::vector<float>& logits,
                             int count, const std::vector<TokenId>& history = {}) {
   Sampler sampler(options);
   std::map<TokenId, int> counts;
-  for (int i = 0; i < count; ++i) ++counts[sampler.next(logits, history)];
+  for (int i = 0; i < count; ++i) ++counts[next(sampler, logits, history)];
   return counts;
 }
 
@@ -38,7 +44,7 @@ TEST(Sampler, TemperatureZeroIsGreedyAndTheLowestIdWinsATie) {
   SamplerOptions options;
   options.temperature = 0;
   Sampler sampler(options);
-  EXPECT_EQ(sampler.next(std::vector<float>{1, 7, 3, 7}, {}), 1);
+  EXPECT_EQ(next(sampler, std::vector<float>{1, 7, 3, 7}, {}), 1);
   EXPECT_EQ(argMax(std::vector<float>{1, 7, 3, 7}), 1);
 }
 
@@ -49,7 +55,7 @@ TEST(Sampler, SameSeedSameTokensOtherSeedOthers) {
     options.seed = seed;
     Sampler sampler(options);
     std::vector<TokenId> ids;
-    for (int i = 0; i < 50; ++i) ids.push_back(sampler.next(logits, {}));
+    for (int i = 0; i < 50; ++i) ids.push_back(next(sampler, logits, {}));
     return ids;
   };
   EXPECT_EQ(sequence(1), sequence(1));
@@ -61,7 +67,7 @@ TEST(Sampler, TheFirstDrawOfSeed42IsTheSameOnEveryMachine) {
   SamplerOptions options = open();
   options.seed = 42;
   Sampler sampler(options);
-  EXPECT_EQ(sampler.next(std::vector<float>(1000, 0.f), {}), 741);
+  EXPECT_EQ(next(sampler, std::vector<float>(1000, 0.f), {}), 741);
 }
 
 TEST(Sampler, DrawsFollowTheProbabilities) {
@@ -110,16 +116,28 @@ TEST(Sampler, MinPKeepsWhatIsNotFarBelowTheBest) {
   EXPECT_EQ(draw(options, logarithms({0.1, 0.5, 0.3, 0.1}), 500).size(), 2u);
 }
 
+TEST(Sampler, WantsNoMoreThanItNeeds) {
+  SamplerOptions options;
+  options.topK = 40;
+  EXPECT_EQ(Sampler(options).wanted(1000), 40u);
+  EXPECT_EQ(Sampler(options).wanted(10), 10u);
+  options.temperature = 0;
+  EXPECT_EQ(Sampler(options).wanted(1000), 1u);
+  options.repetitionPenalty = 1.1;  // may bring up any
+  EXPECT_EQ(Sampler(options).wanted(1000), 1000u);
+  EXPECT_EQ(Sampler(open()).wanted(1000), 1000u);
+}
+
 TEST(Sampler, PenaltyDividesPositiveAndMultipliesNegativeLogits) {
   SamplerOptions options;
   options.temperature = 0;
   options.repetitionPenalty = 2;
   Sampler sampler(options);
   const std::vector<TokenId> history = {0, 0, 0};
-  EXPECT_EQ(sampler.next(std::vector<float>{4, 1.9f}, history), 0);  // 2 once, not 0.5
-  EXPECT_EQ(sampler.next(std::vector<float>{4, 2.1f}, history), 1);
-  EXPECT_EQ(sampler.next(std::vector<float>{-1, -1.9f}, history), 1);  // −2
-  EXPECT_EQ(sampler.next(std::vector<float>{-1, -2.1f}, history), 0);
+  EXPECT_EQ(next(sampler, std::vector<float>{4, 1.9f}, history), 0);  // 2 once, not 0.5
+  EXPECT_EQ(next(sampler, std::vector<float>{4, 2.1f}, history), 1);
+  EXPECT_EQ(next(sampler, std::vector<float>{-1, -1.9f}, history), 1);  // −2
+  EXPECT_EQ(next(sampler, std::vector<float>{-1, -2.1f}, history), 0);
 }
 
 TEST(Sampler, PenaltySeesTheWindowOnlyAndIgnoresStrangeIds) {
@@ -129,10 +147,10 @@ TEST(Sampler, PenaltySeesTheWindowOnlyAndIgnoresStrangeIds) {
   options.repetitionWindow = 2;
   Sampler sampler(options);
   const std::vector<float> logits = {4, 3, 2};
-  EXPECT_EQ(sampler.next(logits, std::vector<TokenId>{0, 1, 2}), 0);
-  EXPECT_EQ(sampler.next(logits, std::vector<TokenId>{2, 0, 1}), 2);
-  EXPECT_EQ(sampler.next(logits, std::vector<TokenId>{-1, 999}), 0);
-  EXPECT_EQ(sampler.next(logits, {}), 0);
+  EXPECT_EQ(next(sampler, logits, std::vector<TokenId>{0, 1, 2}), 0);
+  EXPECT_EQ(next(sampler, logits, std::vector<TokenId>{2, 0, 1}), 2);
+  EXPECT_EQ(next(sampler, logits, std::vector<TokenId>{-1, 999}), 0);
+  EXPECT_EQ(next(sampler, logits, {}), 0);
 }
 
 TEST(Sampler, WhatIsNoNumberIsNeverChosen) {
@@ -153,7 +171,7 @@ TEST(Sampler, TopTokensAreSoftmaxInOrder) {
   EXPECT_NEAR(top[0].probability, 0.5, 1e-6);
   EXPECT_NEAR(top[2].probability, 0.1, 1e-6);
   EXPECT_EQ(topTokens(std::vector<float>{1, 2}, 5).size(), 2u);
-  EXPECT_TRUE(topTokens({}, 5).empty());
+  EXPECT_TRUE(topTokens(std::vector<float>{}, 5).empty());
 }
 
 }  // namespace

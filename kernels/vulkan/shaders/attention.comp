@@ -4,11 +4,11 @@
 // sequence, with the softmax gathered on the way (arXiv 2205.14135): a workgroup takes up to
 // kQueries queries (heads × tokens) and passes kThreads positions at a time, a thread for each
 // position's scores and then for each column of the values.
-#include "common.glsl"
+#include "cache.glsl"
 
 layout(constant_id = 0) const uint kThreads = 64u;
 layout(constant_id = 1) const uint kQueries = 4u;
-layout(constant_id = 2) const bool kHalves = false;  // keys and values are halves, two to a word
+layout(constant_id = 2) const uint kFormat = kFloats;  // of keys and values
 layout(constant_id = 3) const uint kHeadWidth = 64u;
 layout(constant_id = 4) const uint kColumns = 1u;  // ⌈value width / kThreads⌉
 layout(local_size_x_id = 0) in;
@@ -35,14 +35,24 @@ shared float rescale[kQueries];
 shared float total[kQueries];
 
 float valueAt(uint index) {
-  if (!kHalves) return uintBitsToFloat(values[index]);
-  const vec2 pair = unpackHalf2x16(values[index >> 1]);
+  const uint word = cacheWord(kFormat, index);
+  if (kFormat == kFloats) return uintBitsToFloat(values[word]);
+  vec2 pair;
+  if (kFormat == kHalves) {
+    pair = unpackHalf2x16(values[word]);
+  } else {
+    const uint place = index & 31u;
+    pair = bytesOf(values[word + 1u + place / 4u], place >> 1 & 1u, uintBitsToFloat(values[word]));
+  }
   return (index & 1u) == 0u ? pair.x : pair.y;
 }
 
 vec2 keysAt(uint index) {  // even
-  if (kHalves) return unpackHalf2x16(keys[index >> 1]);
-  return vec2(uintBitsToFloat(keys[index]), uintBitsToFloat(keys[index + 1u]));
+  const uint word = cacheWord(kFormat, index);
+  if (kFormat == kFloats) return uintBitsToFloat(uvec2(keys[word], keys[word + 1u]));
+  if (kFormat == kHalves) return unpackHalf2x16(keys[word]);
+  const uint place = index & 31u;
+  return bytesOf(keys[word + 1u + place / 4u], place >> 1 & 1u, uintBitsToFloat(keys[word]));
 }
 
 void main() {
