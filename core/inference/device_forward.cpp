@@ -104,7 +104,8 @@ TopLogits topOf(std::vector<TokenId> ids, std::vector<float> logits, std::span<c
   for (size_t i = 0; i < sums.size(); i += 2) {
     if (sums[i + 1] > 0) sum += double(sums[i + 1]) * std::exp(double(sums[i] - logits[0]));
   }
-  return {std::move(ids), std::move(logits), double(logits[0]) + std::log(sum)};
+  const double logSum = double(logits[0]) + std::log(sum);
+  return {std::move(ids), std::move(logits), logSum};
 }
 
 }  // namespace
