@@ -5,6 +5,7 @@
 
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
+#include "core/inference/backend_state.h"
 #include "core/inference/packed_weights.h"
 #include "core/inference/session.h"
 #include "core/machine.h"
@@ -47,7 +48,20 @@ struct Arguments {
   uint32_t prompt = 0;  // 0: the usual one, or as much of it as the context holds
   uint32_t single = 32;
   int runs = 3;
+  bool kernels = false;
 };
+
+// Where a device's time went, by kernel; of timed runs of prompt and single tokens together.
+void addKernels(const Backend& backend, std::vector<Row>& rows) {
+  const auto times = backend.state().device->kernelTimes();
+  double all = 0;
+  for (const vulkan::KernelTime& time : times) all += time.seconds;
+  for (const vulkan::KernelTime& time : times) {
+    rows.push_back({strCat("kernel_", time.shader), 100 * time.seconds / all, "% of kernels"});
+    rows.push_back(
+        {strCat("kernel_", time.shader, "_each"), 1e6 * time.seconds / double(time.runs), "us"});
+  }
+}
 
 // Tokens per second of a prompt, of single tokens from an empty context on, and of single tokens
 // after the prompt; means of some runs behind one that arranges the weights and warms up. In Chat
@@ -187,6 +201,9 @@ Verb addBench(CLI::App& app, Console& console) {
   verb->add_option("--runs", args->runs, "Runs behind a first one that warms up")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  verb->add_flag("--kernels", args->kernels,
+                 "Time of each kernel on the device too; they run one by one then, so all else is "
+                 "slower");
   return {
       verb, [&console, args]() -> Result<void> {
         std::vector<Row> rows;
@@ -204,7 +221,15 @@ Verb addBench(CLI::App& app, Console& console) {
           if (!codecList.empty()) {
             TRY(benchCodecs(codecList, args->megabytes, rows, job));
           } else {
+            if (args->kernels) {
+              if (!engine.variant->backend()) {
+                return makeError(ErrorCode::InvalidArgument,
+                                 "Kernels are timed on a device: add --backend vulkan.");
+              }
+              TRY(engine.variant->backend()->state().device->timeKernels());
+            }
             TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, *args, rows, job));
+            if (args->kernels) addKernels(*engine.variant->backend(), rows);
           }
           return 0;
         }));

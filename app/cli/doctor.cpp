@@ -4,8 +4,9 @@
 
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
-#include "core/inference/backend.h"
+#include "core/inference/backend_state.h"
 #include "core/inference/device_check.h"
+#include "core/inference/device_speed.h"
 #include "core/machine.h"
 
 namespace bitloom::cli {
@@ -87,8 +88,14 @@ Result<void> testDevice(Console& console, Json& result, std::string& text) {
     return makeError(ErrorCode::Device, backend.device().name,
                      " computes wrongly and should not be used: ", failed, ".");
   }
+  TRY(const DeviceSpeed speed, measureSpeed(*backend.state().device));
+  result["speed"] = {{"read_bytes_per_second", speed.readBytes},
+                     {"multiply_adds_per_second", speed.products}};
   text += strCat("         self-test of ", backend.device().name, ": ", checks.size(),
-                 " kernels agree with the CPU, the worst to ", significant(worst, 2), "\n");
+                 " kernels agree with the CPU, the worst to ", significant(worst, 2), "\n",
+                 "         reads f16 weights at ", significant(speed.readBytes / 1e9, 3),
+                 " GB/s for a token, multiplies at ", significant(2 * speed.products / 1e9, 3),
+                 " GFLOP/s for many\n");
   return {};
 }
 

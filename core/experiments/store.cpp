@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/experiments/store.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <ctime>
 #include <thread>
 
@@ -15,6 +11,7 @@
 #include "core/experiments/schema.h"
 #include "core/experiments/store_state.h"
 #include "core/io/sha256.h"
+#include "core/io/user_folder.h"
 
 namespace bitloom {
 
@@ -177,18 +174,7 @@ Result<ExperimentStore> ExperimentStore::openAnother() const {
 }
 
 std::filesystem::path ExperimentStore::defaultPath() {
-  std::filesystem::path data;
-  // The XDG rule: a path that is not absolute counts as unset.
-  if (const char* set = std::getenv("XDG_DATA_HOME"); set != nullptr) data = set;
-  if (!data.is_absolute()) {
-    const char* home = std::getenv("HOME");
-    if (home == nullptr || *home == '\0') {
-      const passwd* user = ::getpwuid(::getuid());
-      home = user != nullptr ? user->pw_dir : "/";
-    }
-    data = std::filesystem::path(home) / ".local" / "share";
-  }
-  return data / "bitloom" / "experiments.sqlite";
+  return userDataFolder() / "experiments.sqlite";
 }
 
 ExperimentStore::ExperimentStore(std::unique_ptr<State> state) : m_state(std::move(state)) {}

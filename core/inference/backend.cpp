@@ -2,14 +2,12 @@
 #include "core/inference/backend.h"
 
 #include <algorithm>
-#include <array>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 
 #include "core/base/strings.h"
 #include "core/inference/backend_state.h"
-#include "core/io/output_file.h"
+#include "core/inference/device_speed.h"
+#include "core/inference/pipeline_file.h"
 #include "core/method.h"
 #include "kernels/vulkan/rows.h"
 
@@ -19,21 +17,34 @@ namespace {
 constexpr uint64_t kStepBytes = uint64_t{64} << 20;  // of floats that are encoded at once
 constexpr uint64_t kMostRows = 65504;                // of one dispatch, whole panels
 
-// Higher is tried first.
-int rank(const DeviceInfo& info) {
-  using vulkan::DeviceKind;
-  constexpr std::array kOrder = {DeviceKind::Cpu, DeviceKind::Other, DeviceKind::Virtual,
-                                 DeviceKind::Integrated, DeviceKind::Discrete};
-  return int(std::find(kOrder.begin(), kOrder.end(), info.kind) - kOrder.begin());
+// Hardware, or where there is none what computes on the CPU.
+std::vector<size_t> promising(std::span<const DeviceInfo> devices) {
+  std::vector<size_t> hardware, all;
+  for (size_t i = 0; i < devices.size(); ++i) {
+    all.push_back(i);
+    if (devices[i].kind != vulkan::DeviceKind::Cpu) hardware.push_back(i);
+  }
+  return hardware.empty() ? all : hardware;
+}
+
+// By the speed at which they read weights, which is that of answers. One that cannot be measured
+// is not taken unless it is the only one.
+Result<size_t> fastestDevice(const std::shared_ptr<vulkan::Instance>& instance) {
+  const std::vector<size_t> places = promising(instance->devices());
+  size_t best = places.front();
+  double most = 0;
+  for (const size_t place : places) {
+    if (places.size() == 1) break;
+    TRY(const auto device, vulkan::Device::open(instance, place));
+    const auto speed = measureSpeed(*device);
+    if (!speed || speed->readBytes <= most) continue;
+    most = speed->readBytes;
+    best = place;
+  }
+  return best;
 }
 
 Result<size_t> chooseDevice(std::span<const DeviceInfo> devices, const std::string& wanted) {
-  if (wanted.empty()) {
-    const auto best = std::max_element(
-        devices.begin(), devices.end(),
-        [](const DeviceInfo& a, const DeviceInfo& b) { return rank(a) < rank(b); });
-    return size_t(best - devices.begin());
-  }
   const bool isNumber = wanted.find_first_not_of("0123456789") == std::string::npos;
   if (isNumber && wanted.size() < 4 && std::stoul(wanted) < devices.size()) {
     return size_t(std::stoul(wanted));
@@ -55,6 +66,12 @@ Result<std::vector<DeviceInfo>> listDevices() {
   return std::vector<DeviceInfo>(instance->devices().begin(), instance->devices().end());
 }
 
+Backend::State::~State() {
+  if (!device || pipelines.empty() || device->isLost() || device->pipelinesMade() == 0) return;
+  const std::vector<std::byte> compiled = device->pipelineData();
+  if (compiled != readPipelines(pipelines)) writePipelines(pipelines, compiled);
+}
+
 Backend::Backend(std::unique_ptr<State> state) : m_state(std::move(state)) {}
 Backend::~Backend() = default;
 
@@ -62,9 +79,16 @@ Result<std::shared_ptr<Backend>> Backend::open(const std::string& device,
                                                const BackendOptions& options) {
   auto state = std::make_unique<State>();
   TRY(state->instance, vulkan::Instance::create({.validation = options.validation}));
-  TRY(const size_t index, chooseDevice(state->instance->devices(), device));
+  TRY(const size_t index, device.empty() ? fastestDevice(state->instance)
+                                         : chooseDevice(state->instance->devices(), device));
+  std::vector<std::byte> compiled;
+  if (!options.cacheFolder.empty()) {
+    state->pipelines = pipelineFile(options.cacheFolder, state->instance->devices()[index]);
+    compiled = readPipelines(state->pipelines);
+  }
   TRY(state->device, vulkan::Device::open(state->instance, index,
                                           {.memoryLimit = options.memoryLimit,
+                                           .pipelines = compiled,
                                            .lostAtSubmission = options.lostAtSubmission,
                                            .asGpu = options.asGpu}));
   return std::shared_ptr<Backend>(new Backend(std::move(state)));

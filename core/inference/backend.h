@@ -3,12 +3,14 @@
 // uploaded once and stays until its room is needed. Any thread; runs on one device wait for each
 // other.
 #pragma once
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "core/io/user_folder.h"
 #include "kernels/base/result.h"
 #include "kernels/vulkan/instance.h"
 
@@ -21,6 +23,8 @@ using DeviceInfo = vulkan::DeviceInfo;
 Result<std::vector<DeviceInfo>> listDevices();
 
 struct BackendOptions {
+  // Where compiled pipelines are kept; empty: nowhere.
+  std::filesystem::path cacheFolder = userCacheFolder();
   uint64_t memoryLimit = 0;       // bytes; 0: what is free on the device
   bool validation = false;        // under the validation layer
   uint64_t lostAtSubmission = 0;  // for tests: the device is lost there; 0: never
@@ -29,8 +33,8 @@ struct BackendOptions {
 
 class Backend {
  public:
-  // A device by its place in listDevices(), by its UUID, or by a part of its name; empty: the most
-  // promising one (discrete before integrated before software).
+  // A device by its place in listDevices(), by its UUID, or by a part of its name; empty: hardware
+  // before software, and of several the one that is measured to be fastest.
   static Result<std::shared_ptr<Backend>> open(const std::string& device,
                                                const BackendOptions& options = {});
   ~Backend();

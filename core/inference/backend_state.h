@@ -18,6 +18,7 @@ struct DeviceTensor {
 };
 
 struct Backend::State {
+  ~State();
   std::shared_ptr<vulkan::Instance> instance;
   std::unique_ptr<vulkan::Device> device;
   // Held by whoever uses the device, its tensors or its buffers; what one of them holds may let go
@@ -25,6 +26,7 @@ struct Backend::State {
   std::recursive_mutex mutex;
   std::map<std::string, std::shared_ptr<const DeviceTensor>> tensors;  // by signature
 
+  std::filesystem::path pipelines;  // the file; empty: none
   std::vector<std::string> notes;
 
   // Of a variant, as rows or as floats; uploaded on first use.

@@ -44,6 +44,9 @@ uint32_t chooseFamily(VkPhysicalDevice device) {
 
 Result<void> createDevice(Device::State& state) {
   state.family = chooseFamily(state.physical);
+  const auto families =
+      listOf<VkQueueFamilyProperties>(vkGetPhysicalDeviceQueueFamilyProperties, state.physical);
+  if (families[state.family].timestampValidBits == 0) state.tickSeconds = 0;
   const float priority = 1;
   const VkDeviceQueueCreateInfo queue{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                       .queueFamilyIndex = state.family,
@@ -101,6 +104,19 @@ Result<void> createCommands(Device::State& state) {
   return {};
 }
 
+// Whether a driver made this data for this very device and itself. Drivers check as well, some not
+// well.
+bool isPipelineData(std::span<const std::byte> data, const VkPhysicalDeviceProperties& device) {
+  VkPipelineCacheHeaderVersionOne header;
+  if (data.size() < sizeof(header)) return false;
+  std::memcpy(&header, data.data(), sizeof(header));
+  return header.headerSize >= sizeof(header) && header.headerSize <= data.size() &&
+         header.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE &&
+         header.vendorID == device.vendorID && header.deviceID == device.deviceID &&
+         std::equal(header.pipelineCacheUUID, header.pipelineCacheUUID + VK_UUID_SIZE,
+                    device.pipelineCacheUUID);
+}
+
 // One layout serves all shaders: kBindings storage buffers, kPushBytes of push constants.
 Result<void> createLayouts(Device::State& state, std::span<const std::byte> pipelines) {
   std::vector<VkDescriptorSetLayoutBinding> bindings;
@@ -125,7 +141,6 @@ Result<void> createLayouts(Device::State& state, std::span<const std::byte> pipe
                                           .pPushConstantRanges = &push};
   result = state.api.vkCreatePipelineLayout(state.device, &layout, nullptr, &state.pipelineLayout);
   if (result != VK_SUCCESS) return state.failed(result, "a layout");
-  // The driver itself refuses data of another driver or device.
   const VkPipelineCacheCreateInfo cache{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
                                         .initialDataSize = pipelines.size(),
                                         .pInitialData = pipelines.data()};
@@ -269,12 +284,14 @@ Result<std::unique_ptr<Device>> Device::open(std::shared_ptr<Instance> instance,
   vkGetPhysicalDeviceMemoryProperties(state.physical, &state.memory);
   VkPhysicalDeviceProperties properties;
   vkGetPhysicalDeviceProperties(state.physical, &properties);
+  state.tickSeconds = double(properties.limits.timestampPeriod) * 1e-9;
   state.alignment = std::max<uint64_t>(256, properties.limits.minStorageBufferOffsetAlignment);
   state.workPerSecond = cautiousSpeed(state.info.kind);
   state.limit = options.memoryLimit != 0 ? options.memoryLimit : state.info.freeBytes;
   TRY(createDevice(state));
   TRY(createCommands(state));
-  TRY(createLayouts(state, options.pipelines));
+  const bool known = isPipelineData(options.pipelines, properties);
+  TRY(createLayouts(state, known ? options.pipelines : std::span<const std::byte>()));
   return device;
 }
 
@@ -334,6 +351,24 @@ std::vector<std::byte> Device::pipelineData() const {
   state.api.vkGetPipelineCacheData(state.device, state.pipelineCache, &bytes, data.data());
   data.resize(bytes);
   return data;
+}
+
+size_t Device::pipelinesMade() const { return m_state->pipelines.size(); }
+
+Result<void> Device::timeKernels() {
+  if (m_state->tickSeconds == 0) {
+    return Error{ErrorCode::Unsupported, m_state->info.name + " has no clock for its kernels."};
+  }
+  m_state->timed = true;
+  return {};
+}
+
+std::vector<KernelTime> Device::kernelTimes() const {
+  std::vector<KernelTime> times;
+  for (const auto& [shader, time] : m_state->times) times.push_back(time);
+  std::sort(times.begin(), times.end(),
+            [](const KernelTime& a, const KernelTime& b) { return a.seconds > b.seconds; });
+  return times;
 }
 
 }  // namespace bitloom::vulkan

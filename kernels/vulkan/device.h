@@ -39,13 +39,20 @@ class Buffer {
 
 struct DeviceOptions {
   uint64_t memoryLimit = 0;  // bytes of all buffers together; 0: what the driver says is free
-  std::span<const std::byte> pipelines;  // what pipelineData() gave for this device and driver
+  std::span<const std::byte> pipelines;  // what pipelineData() gave; another device's is ignored
   // For tests: this submission and all after it answer VK_ERROR_DEVICE_LOST. 0: none.
   uint64_t lostAtSubmission = 0;
   // For tests: a software device takes the products of GPUs.
   bool asGpu = false;
   // Pipelines keep what the driver's compiler says of them, for pipelineFigures.
   bool figures = false;
+};
+
+// Time that a kernel took on the device, over all of its runs.
+struct KernelTime {
+  std::string shader;
+  uint64_t runs = 0;
+  double seconds = 0;
 };
 
 // What a driver's compiler says of a pipeline: "VGPRs" 64. The names are the driver's.
@@ -89,8 +96,14 @@ class Device {
   Result<std::vector<PipelineFigure>> pipelineFigures(std::string_view shader,
                                                       const std::vector<uint32_t>& constants);
 
-  // The driver's compiled pipelines, for the next start.
+  // The driver's compiled pipelines, for the next start; and how many were compiled in this one.
   std::vector<std::byte> pipelineData() const;
+  size_t pipelinesMade() const;
+
+  // From now on what is recorded has its kernels timed, one after the other: slower as a whole.
+  // Unsupported where the device has no clock.
+  Result<void> timeKernels();
+  std::vector<KernelTime> kernelTimes() const;  // the longest first
 
   struct State;
   State& state() const { return *m_state; }

@@ -58,6 +58,9 @@ struct Device::State {
   uint64_t done = 0;
 
   double workPerSecond = 0;  // multiply-adds, learnt
+  double tickSeconds = 0;    // of the queue's clock; 0: it has none
+  bool timed = false;
+  std::map<std::string, KernelTime> times;
   bool lost = false;
   bool figures = false;
   bool asGpu = false;

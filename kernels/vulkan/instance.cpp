@@ -136,6 +136,15 @@ void readFeatures(VkPhysicalDevice device, DeviceInfo& info) {
   info.subgroupControl = v13.subgroupSizeControl && v13.computeFullSubgroups;
 }
 
+std::string hexOf(std::span<const uint8_t, VK_UUID_SIZE> bytes) {
+  std::string text;
+  for (const uint8_t byte : bytes) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
+
 DeviceInfo readDevice(VkPhysicalDevice device) {
   VkPhysicalDeviceProperties basic;
   vkGetPhysicalDeviceProperties(device, &basic);
@@ -156,10 +165,8 @@ DeviceInfo readDevice(VkPhysicalDevice device) {
   info.name = properties.properties.deviceName;
   info.driver = std::string(driver.driverName) + ": " + driver.driverInfo;
   info.kind = kindOf(properties.properties.deviceType);
-  for (const uint8_t byte : id.deviceUUID) {
-    info.uuid += "0123456789abcdef"[byte >> 4];
-    info.uuid += "0123456789abcdef"[byte & 15];
-  }
+  info.uuid = hexOf(id.deviceUUID);
+  info.pipelineUuid = hexOf(basic.pipelineCacheUUID);
   info.storageRange = limits.maxStorageBufferRange;
   info.sharedBytes = limits.maxComputeSharedMemorySize;
   info.subgroupSize = subgroup.subgroupSize;

@@ -17,8 +17,9 @@ enum class DeviceKind { Other, Integrated, Discrete, Virtual, Cpu };
 // What a device can do. Nothing beyond Vulkan 1.1 is required.
 struct DeviceInfo {
   std::string name;
-  std::string uuid;    // 32 hex digits
-  std::string driver;  // "llvmpipe: Mesa 22.3.6 (LLVM 15.0.6)"
+  std::string uuid;          // 32 hex digits
+  std::string driver;        // "llvmpipe: Mesa 22.3.6 (LLVM 15.0.6)"
+  std::string pipelineUuid;  // 32 hex digits, others for each driver that compiles otherwise
   DeviceKind kind = DeviceKind::Other;
   uint32_t apiVersion = 0;    // as VK_MAKE_API_VERSION packs it
   uint64_t memoryBytes = 0;   // of the largest heap that is the device's own

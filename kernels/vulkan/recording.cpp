@@ -11,6 +11,7 @@ namespace bitloom::vulkan {
 namespace {
 
 constexpr uint32_t kSetsOfPool = 128;
+constexpr uint32_t kTimesOfPool = 128;   // kernels, each with a begin and an end
 constexpr double kLearningShare = 0.25;  // of a new speed in the kept one
 constexpr VkPipelineStageFlags kWork =
     VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
@@ -27,6 +28,12 @@ struct Range {
   }
 };
 
+// Clocks of some kernels of a recording, in the order of dispatches.
+struct Clocks {
+  VkQueryPool pool = VK_NULL_HANDLE;
+  std::vector<std::string> shaders;
+};
+
 struct Submission {
   VkCommandBuffer commands = VK_NULL_HANDLE;
   double work = 0;
@@ -40,6 +47,7 @@ struct Recording::State {
   std::vector<VkDescriptorPool> pools;
   uint32_t setsLeft = 0;  // in the last pool
   std::vector<Submission> submissions;
+  std::vector<Clocks> clocks;
   bool open = false;           // the last submission takes commands
   std::vector<Range> touched;  // since the last barrier
 
@@ -50,6 +58,9 @@ struct Recording::State {
   Result<void> close();
   void order(VkCommandBuffer commands, const std::vector<Range>& ranges);
   void barrier(VkCommandBuffer commands);
+  Result<void> beginTime(VkCommandBuffer commands, std::string_view shader);
+  void endTime(VkCommandBuffer commands);
+  Result<void> readTimes();
   Range rangeOf(const Buffer& buffer, uint64_t offset, uint64_t bytes, bool written) const {
     const uint64_t begin = buffer.m_offset + offset;
     return {buffer.m_piece, begin, begin + bytes, written};
@@ -74,6 +85,46 @@ void Recording::State::order(VkCommandBuffer commands, const std::vector<Range>&
   });
   if (meets) barrier(commands);
   touched.insert(touched.end(), ranges.begin(), ranges.end());
+}
+
+Result<void> Recording::State::beginTime(VkCommandBuffer commands, std::string_view shader) {
+  if (clocks.empty() || clocks.back().shaders.size() == kTimesOfPool) {
+    const VkQueryPoolCreateInfo info{.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                     .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                     .queryCount = 2 * kTimesOfPool};
+    VkQueryPool pool = VK_NULL_HANDLE;
+    const VkResult result = at.api.vkCreateQueryPool(at.device, &info, nullptr, &pool);
+    if (result != VK_SUCCESS) return at.failed(result, "its clock");
+    at.api.vkCmdResetQueryPool(commands, pool, 0, 2 * kTimesOfPool);
+    clocks.push_back({pool, {}});
+  }
+  barrier(commands);  // one kernel at a time
+  at.api.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, clocks.back().pool,
+                             2 * uint32_t(clocks.back().shaders.size()));
+  clocks.back().shaders.emplace_back(shader);
+  return {};
+}
+
+void Recording::State::endTime(VkCommandBuffer commands) {
+  at.api.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, clocks.back().pool,
+                             2 * uint32_t(clocks.back().shaders.size()) - 1);
+}
+
+Result<void> Recording::State::readTimes() {
+  for (const Clocks& each : clocks) {
+    std::vector<uint64_t> ticks(2 * each.shaders.size());
+    const VkResult result = at.api.vkGetQueryPoolResults(
+        at.device, each.pool, 0, uint32_t(ticks.size()), ticks.size() * sizeof(uint64_t),
+        ticks.data(), sizeof(uint64_t), VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
+    if (result != VK_SUCCESS) return at.failed(result, "reading its clock");
+    for (size_t i = 0; i < each.shaders.size(); ++i) {
+      KernelTime& time = at.times[each.shaders[i]];
+      time.shader = each.shaders[i];
+      ++time.runs;
+      time.seconds += double(ticks[2 * i + 1] - ticks[2 * i]) * at.tickSeconds;
+    }
+  }
+  return {};
 }
 
 Result<void> Recording::State::close() {
@@ -172,6 +223,9 @@ Recording::~Recording() {
   for (VkDescriptorPool pool : m_state->pools) {
     at.api.vkDestroyDescriptorPool(at.device, pool, nullptr);
   }
+  for (const Clocks& each : m_state->clocks) {
+    at.api.vkDestroyQueryPool(at.device, each.pool, nullptr);
+  }
   for (const Submission& each : m_state->submissions) {
     at.api.vkFreeCommandBuffers(at.device, at.commands, 1, &each.commands);
   }
@@ -190,6 +244,9 @@ Result<void> Recording::add(const Dispatch& dispatch) {
     ranges.push_back(state.rangeOf(*binding.buffer, 0, binding.buffer->m_bytes, binding.written));
   }
   state.order(commands, ranges);
+  if (state.at.timed) {
+    TRY(state.beginTime(commands, dispatch.shader));
+  }
   const VolkDeviceTable& api = state.at.api;
   api.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
   api.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, state.at.pipelineLayout, 0,
@@ -199,6 +256,7 @@ Result<void> Recording::add(const Dispatch& dispatch) {
                            uint32_t(dispatch.push.size()), dispatch.push.data());
   }
   api.vkCmdDispatch(commands, dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
+  if (state.at.timed) state.endTime(commands);
   return {};
 }
 
@@ -237,7 +295,7 @@ Result<void> Recording::run(const Checkpoint& checkpoint) {
   if (work > 0 && seconds > 1e-3) {
     at.workPerSecond += kLearningShare * (work / seconds - at.workPerSecond);
   }
-  return {};
+  return state.readTimes();
 }
 
 }  // namespace bitloom::vulkan

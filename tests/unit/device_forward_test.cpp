@@ -24,7 +24,7 @@ namespace {
 class OnDevice : public testing::Test {
  protected:
   void SetUp() override {
-    if (auto opened = Backend::open("", {.validation = true})) {
+    if (auto opened = Backend::open("", {.cacheFolder = {}, .validation = true})) {
       m_backend = *opened;
     } else {
       GTEST_SKIP() << opened.error().message;
@@ -38,6 +38,7 @@ class OnDevice : public testing::Test {
 
   // The backend anew, with other options.
   void reopen(BackendOptions options) {
+    options.cacheFolder.clear();
     options.validation = true;
     auto opened = Backend::open("", options);
     ASSERT_TRUE(opened) << opened.error().message;

@@ -3,14 +3,19 @@
 // the validation layer with checks of synchronization, which must stay silent.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <numeric>
 
+#include "core/base/strings.h"
 #include "core/codec.h"
-#include "core/inference/backend.h"
+#include "core/inference/backend_state.h"
 #include "core/inference/device_check.h"
+#include "core/inference/pipeline_file.h"
 #include "kernels/vulkan/ops.h"
 #include "kernels/vulkan/pieces.h"
 #include "kernels/vulkan/rows.h"
+#include "kernels/vulkan/shaders.h"
+#include "tests/support/process.h"
 
 namespace bitloom {
 namespace {
@@ -26,7 +31,7 @@ std::vector<std::string> kernelGroups() {
 class VulkanKernels : public testing::TestWithParam<std::string> {};
 
 void expectAgreement(const std::string& group, bool asGpu) {
-  const auto backend = Backend::open("", {.validation = true, .asGpu = asGpu});
+  const auto backend = Backend::open("", {.cacheFolder = {}, .validation = true, .asGpu = asGpu});
   if (!backend) GTEST_SKIP() << backend.error().message;
   Workers workers(1);
   JobControl control;
@@ -62,6 +67,21 @@ TEST(VulkanShaders, ExistForTheCodecsThatChatIsFastWith) {
   EXPECT_FALSE(vulkan::hasShaders("iq1_s"));
 }
 
+// As the validator of Khronos reads the specification.
+TEST(VulkanShaders, AreValidSpirV) {
+  const test::TempDir dir;
+  for (const vulkan::Shader& shader : vulkan::shaders()) {
+    const std::filesystem::path file = dir / (std::string(shader.name) + ".spv");
+    const auto bytes = std::as_bytes(shader.words);
+    test::writeFile(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  const std::string each = strCat("for f in ", dir.path().string(),
+                                  "/*.spv; do spirv-val --target-env vulkan1.1 $f || exit 1; done");
+  const auto result =
+      test::Process("/bin/sh", {"-c", "command -v spirv-val && " + each}, dir).wait();
+  EXPECT_EQ(result.exit, 0) << result.out << result.err;
+}
+
 TEST(VulkanRows, PanelsHoldTheBytesThatWentIn) {
   for (const uint64_t rowBytes : {1u, 18u, 33u, 64u}) {
     const uint64_t words = vulkan::rowWords(rowBytes, 32);
@@ -75,6 +95,84 @@ TEST(VulkanRows, PanelsHoldTheBytesThatWentIn) {
     EXPECT_EQ(panel[31], 0u);                // the row that lacks
     EXPECT_EQ(panel[(words - 1) * 32], 0u);  // the spare word
   }
+}
+
+class VulkanPipelines : public testing::Test {
+ protected:
+  // Opens the device with what is kept, compiles a shader, and closes it.
+  void compileOne() {
+    auto backend = Backend::open("", {.cacheFolder = m_dir.path(), .validation = true});
+    if (!backend) GTEST_SKIP() << backend.error().message;
+    m_file = pipelineFile(m_dir.path(), (*backend)->device());
+    vulkan::Device& device = *(*backend)->state().device;
+    const std::vector<float> values = {1, 2, 3};
+    auto buffer = device.put(values.data(), 12);
+    ASSERT_TRUE(buffer);
+    vulkan::Recording recording(device);
+    vulkan::Ops ops(device, recording);
+    ASSERT_TRUE(ops.elementwise(vulkan::Elementwise::Scale, *buffer, nullptr, 3, 2.0f, *buffer));
+    ASSERT_TRUE(recording.run());
+    std::vector<float> doubled(3);
+    ASSERT_TRUE(device.read(*buffer, 0, doubled.data(), 12));
+    EXPECT_EQ(doubled, (std::vector<float>{2, 4, 6}));
+    for (const std::string& message : (*backend)->validationMessages()) ADD_FAILURE() << message;
+  }
+  bool isKept() const { return readPipelines(m_file).size() >= 32; }
+
+  test::TempDir m_dir;
+  std::filesystem::path m_file;
+};
+
+TEST_F(VulkanPipelines, AreKeptForTheNextStart) {
+  ASSERT_NO_FATAL_FAILURE(compileOne());
+  if (IsSkipped()) return;
+  EXPECT_TRUE(isKept());
+  const auto written = std::filesystem::last_write_time(m_file);
+  compileOne();
+  EXPECT_EQ(std::filesystem::last_write_time(m_file), written);  // nothing new to say
+}
+
+TEST_F(VulkanPipelines, OfAnotherDriverOrDamagedAreMadeAnew) {
+  ASSERT_NO_FATAL_FAILURE(compileOne());
+  if (IsSkipped()) return;
+  std::string other;
+  for (const std::byte byte : readPipelines(m_file)) other += char(byte);
+  other[20] = char(other[20] + 1);  // of the driver's UUID
+  for (const std::string& text : {std::string("short"), std::string(1 << 16, 'x'), other}) {
+    test::writeFile(m_file, text);
+    compileOne();
+    EXPECT_TRUE(isKept());
+    EXPECT_NE(std::to_integer<char>(readPipelines(m_file)[20]),
+              text[std::min<size_t>(20, text.size() - 1)]);
+  }
+}
+
+TEST(VulkanClock, TellsTheTimeOfItsKernels) {
+  const auto backend = Backend::open("", {.cacheFolder = {}, .validation = true});
+  if (!backend) GTEST_SKIP() << backend.error().message;
+  vulkan::Device& device = *(*backend)->state().device;
+  if (!device.timeKernels()) GTEST_SKIP() << "has no clock";
+  constexpr uint32_t kCount = 1 << 20;
+  const std::vector<float> values(kCount, 1);
+  auto buffer = device.put(values.data(), kCount * sizeof(float));
+  ASSERT_TRUE(buffer);
+  vulkan::Recording recording(device);
+  vulkan::Ops ops(device, recording);
+  for (int i = 0; i < 150; ++i) {  // more than a pool of clocks holds
+    ASSERT_TRUE(ops.elementwise(vulkan::Elementwise::Scale, *buffer, nullptr, i == 0 ? kCount : 32,
+                                1.5f, *buffer));
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (int run = 0; run < 2; ++run) ASSERT_TRUE(recording.run());
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const auto times = device.kernelTimes();
+  ASSERT_EQ(times.size(), 1u);
+  EXPECT_EQ(times[0].shader, "elementwise");
+  EXPECT_EQ(times[0].runs, 300u);
+  EXPECT_GT(times[0].seconds, 0);
+  EXPECT_LE(times[0].seconds, seconds);
+  for (const std::string& message : (*backend)->validationMessages()) ADD_FAILURE() << message;
 }
 
 TEST(VulkanPieces, RangesThatComeBackAreJoined) {
