@@ -1,7 +1,7 @@
 # Compiles shaders to SPIR-V and embeds them: shaders/*.comp each once; shaders/encode/*.comp as
 # "encode.<codec>"; shaders/weights/*.glsl once for every codec (shaders/codecs/*.glsl), as
-# "<shader>.<codec>", and products once more with SPREAD as "<shader>_spread.<codec>". The table is
-# generated; a new file needs no other change.
+# "<shader>.<codec>", products with TABLES (levels.glsl) and once more with SPREAD as
+# "<shader>_spread.<codec>". The table is generated; a new file needs no other change.
 find_program(GLSLC glslc REQUIRED)
 set(shader_root ${CMAKE_CURRENT_SOURCE_DIR}/vulkan/shaders)
 set(shader_out ${CMAKE_CURRENT_BINARY_DIR}/shaders)
@@ -47,8 +47,10 @@ foreach(codec_file IN LISTS codecs)
 #include \"codecs/${codec}.glsl\"
 #include \"weights/${shader}.glsl\"
 ")
-    embed_shader(${shader}.${codec} ${source})
-    if(NOT shader STREQUAL "embed")
+    if(shader STREQUAL "embed")
+      embed_shader(${shader}.${codec} ${source})
+    else()
+      embed_shader(${shader}.${codec} ${source} -DTABLES)
       embed_shader(${shader}_spread.${codec} ${source} -DSPREAD)
     endif()
   endforeach()

@@ -7,7 +7,10 @@ const uint kBitBytes = 128u / GROUP / 8u;
 const uint kCodeBytes = 4u * uint(BITS);
 const uint kBlockBytes = 2u + kBitBytes + 4u * kCodeBytes;
 
-float tqLevel(uint code, bool second) {
+// `index`: a code, and above it the bit that picks the table.
+float levelOf(uint index) {
+  const uint code = index & ((1u << BITS) - 1u);
+  const bool second = index >> BITS != 0u;
   const uint top = 1u << (BITS - 1);
   const uint size = code < top ? top - 1u - code : code - top;
 #if BITS == 4
@@ -19,6 +22,9 @@ float tqLevel(uint code, bool second) {
   const float level = float(byteOf(word, size & 3u));
   return code < top ? -level : level;
 }
+
+#define LEVEL_COUNT (2u << BITS)
+#include "levels.glsl"
 
 void decodePart(uint part, out float w[32]) {
   const uint block = part >> 2;
@@ -44,6 +50,6 @@ void decodePart(uint part, out float w[32]) {
     const uint each = 32u / uint(BITS);
     const uint code = codes[i / each] >> (uint(BITS) * (i % each)) & ((1u << BITS) - 1u);
 #endif
-    w[i] = d * tqLevel(code, (second >> (i / GROUP) & 1u) != 0u);
+    w[i] = d * levelAt(code | (second >> (i / GROUP) & 1u) << BITS);
   }
 }

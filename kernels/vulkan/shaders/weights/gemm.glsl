@@ -12,6 +12,9 @@ void main() {
   const uint firstRow = (gl_WorkGroupID.x * kGroups + group) * kPanels * 32u + lane;
   const uint first = firstToken + gl_WorkGroupID.y * kTokens;
   partCount = parts;
+#ifdef LEVELS
+  prepareLevels();
+#endif
   float totals[kPanels * kTokens];
   [[unroll]] for (uint i = 0u; i < kPanels * kTokens; ++i) totals[i] = 0.0;
   for (uint part = 0u; part < parts; ++part) {

@@ -9,6 +9,9 @@ void main() {
   const uint group = gl_LocalInvocationID.y;
   const uint firstRow = gl_WorkGroupID.x * kPanels * 32u + lane;
   partCount = parts;
+#ifdef LEVELS
+  prepareLevels();
+#endif
   float totals[kPanels * kTokens];
   [[unroll]] for (uint i = 0u; i < kPanels * kTokens; ++i) totals[i] = 0.0;
   for (uint part = group; part < parts; part += kGroups) {
