@@ -335,7 +335,7 @@ void holdIn8Bits(Floats& values) {
   }
 }
 
-Result<double> checkAttention(vulkan::Device& device, vulkan::CacheFormat format) {
+Result<double> checkAttention(vulkan::Device& device, vulkan::CacheFormat format, uint32_t splits) {
   const bool kept = format != vulkan::CacheFormat::Floats;
   using Case = AttentionCase;
   Case task;
@@ -367,19 +367,23 @@ Result<double> checkAttention(vulkan::Device& device, vulkan::CacheFormat format
                          keptValues));
     }
   }
-  TRY(bench.ops.attend({.queries = &queries,
-                        .keys = kept ? &keptKeys : &keys,
-                        .values = kept ? &keptValues : &values,
-                        .output = &output,
-                        .tiles = &table,
-                        .tileCount = uint32_t(tiles.size()),
-                        .heads = Case::kHeads,
-                        .keyHeads = Case::kKeyHeads,
-                        .headWidth = Case::kHeadWidth,
-                        .valueWidth = Case::kValueWidth,
-                        .scale = Case::kScale,
-                        .format = format,
-                        .positions = 45}));
+  vulkan::Attention attention{.queries = &queries,
+                              .keys = kept ? &keptKeys : &keys,
+                              .values = kept ? &keptValues : &values,
+                              .output = &output,
+                              .tiles = &table,
+                              .tileCount = uint32_t(tiles.size()),
+                              .heads = Case::kHeads,
+                              .keyHeads = Case::kKeyHeads,
+                              .headWidth = Case::kHeadWidth,
+                              .valueWidth = Case::kValueWidth,
+                              .scale = Case::kScale,
+                              .format = format,
+                              .positions = 45,
+                              .splits = splits};
+  TRY(const auto shares, bench.room(vulkan::attentionShareBytes(attention) / sizeof(float)));
+  attention.shares = &shares;
+  TRY(bench.ops.attend(attention));
   TRY(const Floats actual, bench.run(output, Case::kRows * Case::kHeads * Case::kValueWidth));
   return worstError(actual, task.expected());
 }
@@ -502,12 +506,14 @@ std::vector<Check> allChecks() {
       {"gather", 0, checkGather},
       {"top of a vocabulary", kSumBound, checkTop},
       {"divergence", kKldBound, checkDivergence}};
-  for (const auto& [name, format, bound] :
-       {std::tuple{"attention f32", vulkan::CacheFormat::Floats, kSumBound},
-        {"attention f16", vulkan::CacheFormat::Halves, kHalfBound},
-        {"attention 8 bits", vulkan::CacheFormat::Bytes, kSumBound}}) {
-    checks.push_back(
-        {name, bound, [format](auto& device) { return checkAttention(device, format); }});
+  for (const auto& [name, format, bound, splits] :
+       {std::tuple{"attention f32", vulkan::CacheFormat::Floats, kSumBound, 1u},
+        {"attention f32, split", vulkan::CacheFormat::Floats, kSumBound, 7u},
+        {"attention f16", vulkan::CacheFormat::Halves, kHalfBound, 1u},
+        {"attention 8 bits", vulkan::CacheFormat::Bytes, kSumBound, 1u}}) {
+    checks.push_back({name, bound, [format, splits](auto& device) {
+                        return checkAttention(device, format, splits);
+                      }});
   }
   for (const auto& [name, kind, bound] : {std::tuple{"silu gate", Elementwise::SiluGate, 1e-5},
                                           {"gelu gate", Elementwise::GeluGate, 1e-5},

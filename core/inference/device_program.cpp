@@ -167,6 +167,18 @@ Result<vulkan::Buffer*> DeviceRecorder::output(const Op& op) {
   return buffer;
 }
 
+// What few queries leave idle is put to work on shares of the positions.
+Result<void> DeviceRecorder::attendSplit(vulkan::Attention task, const Segment& segment) {
+  const uint32_t most = segment.cache == nullptr ? segment.tokens : segment.cache->capacity();
+  task.splits = vulkan::attentionSplits(*m_backend.device, task, most);
+  if (task.splits == 1) return m_ops.attend(task);
+  TRY(vulkan::Buffer* const shares, take(vulkan::attentionShareBytes(task)));
+  task.shares = shares;
+  TRY(m_ops.attend(task));
+  m_program.spare.push_back(shares);
+  return {};
+}
+
 // Segments without a cache read this run's keys and values, all in one dispatch; others their
 // caches.
 Result<void> DeviceRecorder::attend(const Op& op, const vulkan::Buffer& out) {
@@ -200,7 +212,7 @@ Result<void> DeviceRecorder::attend(const Op& op, const vulkan::Buffer& out) {
       TRY(m_ops.keep(values, op.kvHeads * op.valueWidth, *m_program.positions, row, segment.tokens,
                      task.format, *task.values));
     }
-    TRY(m_ops.attend(task));
+    TRY(attendSplit(task, segment));
     row += segment.tokens;
     tile += tiles;
   }

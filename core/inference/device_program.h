@@ -111,6 +111,7 @@ class DeviceRecorder : public OpRunner {
   Result<const vulkan::Buffer*> floats(int tensor);
   Result<vulkan::Buffer*> output(const Op& op);
   Result<void> attend(const Op& op, const vulkan::Buffer& out);
+  Result<void> attendSplit(vulkan::Attention task, const Segment& segment);
 
   Backend::State& m_backend;
   const Variant& m_variant;

@@ -268,6 +268,30 @@ uint32_t attentionRows(uint32_t heads, uint32_t keyHeads) {
   return std::max(1u, kQueries / (heads / keyHeads));
 }
 
+namespace {
+
+constexpr uint32_t kEnoughGroups = 256;   // of a GPU's hundred or so units, twice over
+constexpr uint32_t kFewestOfShare = 128;  // positions
+constexpr uint32_t kMostShares = 32;
+
+uint32_t attentionQueries(const Attention& task) {
+  return attentionRows(task.heads, task.keyHeads) * (task.heads / task.keyHeads);
+}
+
+}  // namespace
+
+uint32_t attentionSplits(const Device& device, const Attention& task, uint32_t most) {
+  if (device.spreads()) return 1;
+  const uint32_t groups = task.keyHeads * std::max(1u, task.tileCount);
+  const uint32_t useful = std::min({kEnoughGroups / groups, most / kFewestOfShare, kMostShares});
+  return std::max(1u, useful);
+}
+
+uint64_t attentionShareBytes(const Attention& task) {
+  return uint64_t(task.tileCount) * task.keyHeads * task.splits * attentionQueries(task) *
+         (task.valueWidth + 2) * sizeof(float);
+}
+
 Result<void> Ops::attend(const Attention& task) {
   struct Push {
     uint32_t heads, keyHeads, valueWidth;
@@ -275,26 +299,46 @@ Result<void> Ops::attend(const Attention& task) {
     uint32_t firstTile;
   };
   const uint32_t threads = 32;
-  const uint32_t rows = attentionRows(task.heads, task.keyHeads);
-  const uint32_t queries = rows * (task.heads / task.keyHeads);
-  const double tileWork = double(rows) * task.heads * task.positions *
+  const uint32_t queries = attentionQueries(task);
+  const bool split = task.splits > 1;
+  const double tileWork = double(queries) * task.keyHeads * task.positions *
                           (task.headWidth + task.valueWidth) * kAttentionCost;
   const double most = std::max(1.0, m_device.submissionWork() / std::max(1.0, tileWork));
   const uint32_t step = uint32_t(std::min(most, double(kMostGroups)));
   for (uint32_t first = 0; first < task.tileCount; first += step) {
     const uint32_t count = std::min(step, task.tileCount - first);
     const Push push{task.heads, task.keyHeads, task.valueWidth, task.scale, task.firstTile + first};
-    TRY(m_recording.add(
-        {.shader = "attention",
-         .constants = {threads, queries, uint32_t(task.format), task.headWidth,
-                       ceilDivide(task.valueWidth, threads)},
-         .bindings =
-             {{task.queries}, {task.keys}, {task.values}, {task.output, true}, {task.tiles}},
-         .push = pushOf(push),
-         .groups = {task.keyHeads, count, 1},
-         .work = tileWork * count}));
+    TRY(m_recording.add({.shader = "attention",
+                         .constants = {threads, queries, uint32_t(task.format), task.headWidth,
+                                       ceilDivide(task.valueWidth, threads), split},
+                         .bindings = {{task.queries},
+                                      {task.keys},
+                                      {task.values},
+                                      {split ? task.shares : task.output, true},
+                                      {task.tiles}},
+                         .push = pushOf(push),
+                         .groups = {task.keyHeads, count, task.splits},
+                         .work = tileWork * count}));
+    if (split) {
+      TRY(mergeShares(task, task.firstTile + first, count));
+    }
   }
   return {};
+}
+
+Result<void> Ops::mergeShares(const Attention& task, uint32_t firstTile, uint32_t count) {
+  struct Push {
+    uint32_t heads, keyHeads, valueWidth, splits, firstTile;
+  };
+  const Push push{task.heads, task.keyHeads, task.valueWidth, task.splits, firstTile};
+  const uint32_t queries = attentionQueries(task);
+  return m_recording.add({.shader = "attention_merge",
+                          .constants = {queries},
+                          .bindings = {{task.shares}, {task.tiles}, {task.output, true}},
+                          .push = pushOf(push),
+                          .groups = {task.keyHeads, count, 1},
+                          .work = double(count) * task.splits * queries * task.keyHeads *
+                                  task.valueWidth * kElementwiseCost});
 }
 
 namespace {

@@ -75,7 +75,14 @@ struct Attention {
   float scale = 1;
   CacheFormat format = CacheFormat::Floats;  // of keys and values
   double positions = 0;                      // that a row sees, about; for the work's size
+  uint32_t splits = 1;                       // workgroups that share a tile's positions
+  const Buffer* shares = nullptr;            // of attentionShareBytes, when there are several
 };
+
+// Into how many shares to split the positions, of which there are `most` at most, so that a device
+// has enough to do at once.
+uint32_t attentionSplits(const Device& device, const Attention& task, uint32_t most);
+uint64_t attentionShareBytes(const Attention& task);
 
 // Rows that one tile may have.
 uint32_t attentionRows(uint32_t heads, uint32_t keyHeads);
@@ -151,6 +158,7 @@ class Ops {
   Result<void> multiplySlice(const Weights& weights, const Weights::Slice& slice,
                              const Buffer& input, uint32_t tokens, const Buffer* bias,
                              const Buffer& output);
+  Result<void> mergeShares(const Attention& task, uint32_t firstTile, uint32_t count);
 
   Device& m_device;
   Recording& m_recording;

@@ -130,6 +130,13 @@ TEST_F(OnDevice, KeysAndValuesInEightBitsToo) {
   expectSameLogits({.cache = KvFormat::Q8_0, .prefillBatch = 64}, 8 * 8e-3);
 }
 
+// What a GPU is given in single tokens: shares of the positions, merged.
+TEST_F(OnDevice, LongContextsAreSplit) {
+  reopen({.asGpu = true});
+  open();
+  expectSameLogits({.contextLength = 512, .cache = KvFormat::F32}, 2e-5);
+}
+
 TEST_F(OnDevice, RowsThatPartsDoNotDivide) {
   open({.width = 40, .heads = 4, .kvHeads = 4, .feedForward = 172});
   expectSameLogits({.cache = KvFormat::F32}, 2e-5);

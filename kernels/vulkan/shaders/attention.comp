@@ -3,7 +3,9 @@
 // Causal attention of the query heads that share one key-value head, over all positions of their
 // sequence, with the softmax gathered on the way (arXiv 2205.14135): a workgroup takes up to
 // kQueries queries (heads × tokens) and passes kThreads positions at a time, a thread for each
-// position's scores and then for each column of the values.
+// position's scores and then for each column of the values. Few queries over many positions are
+// split (kSplit): workgroups take a share of the positions each, and leave for attention_merge what
+// it sums them up from.
 #include "cache.glsl"
 
 layout(constant_id = 0) const uint kThreads = 64u;
@@ -11,11 +13,14 @@ layout(constant_id = 1) const uint kQueries = 4u;
 layout(constant_id = 2) const uint kFormat = kFloats;  // of keys and values
 layout(constant_id = 3) const uint kHeadWidth = 64u;
 layout(constant_id = 4) const uint kColumns = 1u;  // ⌈value width / kThreads⌉
+layout(constant_id = 5) const bool kSplit = false;
 layout(local_size_x_id = 0) in;
 
 layout(binding = 0) readonly restrict buffer Queries { float queries[]; };
 layout(binding = 1) readonly restrict buffer Keys { uint keys[]; };
 layout(binding = 2) readonly restrict buffer Values { uint values[]; };
+// rows × heads · valueWidth; or for each tile, key head, share and query: the values' sums, the
+// largest score and the sum of e to the distances from it
 layout(binding = 3) writeonly restrict buffer Output { float outputs[]; };
 // first row, rows, position of the first row, row of the sequence's position 0 among the keys
 layout(binding = 4) readonly restrict buffer Tiles { uvec4 tiles[]; };
@@ -72,8 +77,11 @@ void main() {
   }
   float sums[kQueries * kColumns];
   [[unroll]] for (uint i = 0u; i < kQueries * kColumns; ++i) sums[i] = 0.0;
-  const uint end = tile.z + (count - 1u) / group + 1u;
-  for (uint first = 0u; first < end; first += kThreads) {
+  const uint all = tile.z + (count - 1u) / group + 1u;
+  const uint share = kSplit ? (all + gl_NumWorkGroups.z - 1u) / gl_NumWorkGroups.z : all;
+  const uint begin = gl_WorkGroupID.z * share;
+  const uint end = min(all, begin + share);
+  for (uint first = begin; first < end; first += kThreads) {
     barrier();
     const uint position = first + thread;
     float scores[kQueries];
@@ -124,6 +132,22 @@ void main() {
     }
   }
   barrier();
+  if (kSplit) {
+    const uint tileAndHead = gl_WorkGroupID.y * keyHeads + keyHead;
+    const uint to = (tileAndHead * gl_NumWorkGroups.z + gl_WorkGroupID.z) * kQueries;
+    [[unroll]] for (uint c = 0u; c < kColumns; ++c) {
+      const uint column = c * kThreads + thread;
+      if (column >= valueWidth) continue;
+      [[unroll]] for (uint q = 0u; q < kQueries; ++q) {
+        outputs[(to + q) * (valueWidth + 2u) + column] = sums[q * kColumns + c];
+      }
+    }
+    if (thread < kQueries) {
+      outputs[(to + thread) * (valueWidth + 2u) + valueWidth] = largest[thread];
+      outputs[(to + thread) * (valueWidth + 2u) + valueWidth + 1u] = total[thread];
+    }
+    return;
+  }
   [[unroll]] for (uint c = 0u; c < kColumns; ++c) {
     const uint column = c * kThreads + thread;
     if (column >= valueWidth) continue;
