@@ -392,7 +392,7 @@ Result<double> checkAttention(vulkan::Device& device, vulkan::CacheFormat format
 Result<double> checkTop(vulkan::Device& device) {
   constexpr uint32_t kVocabulary = 5003, kWanted = 40;
   Floats logits = randomFloats(kVocabulary, 15);
-  for (const size_t i : {100u, 2047u, 2048u, 5002u}) logits[i] = 4;  // equal ones
+  for (const size_t i : {100u, 2047u, 2048u, 2060u, 5002u}) logits[i] = 4;  // equal ones
   logits[7] = std::numeric_limits<float>::quiet_NaN();
   logits[8] = -std::numeric_limits<float>::infinity();
   const TopLogits expected = topLogits(logits, kWanted);
