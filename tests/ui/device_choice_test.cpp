@@ -171,7 +171,7 @@ TEST_F(DeviceChoice, AfterADeviceIsLostTheCpuGoesOnAndSaysSo) {
   ASSERT_TRUE(show());
   NEEDS_DEVICE();
   const double onCpu = document().damage().value;
-  openWith({.lostAtSubmission = 4});
+  openWith({.lostAtSubmission = 1});
   const QString name = deviceName(devices().all().front());
   ASSERT_TRUE(choose(name));
   ASSERT_TRUE(measured());
