@@ -41,7 +41,7 @@ class Devices : public QObject {
   // For jobs that measure, and what they say about it.
   JobDevice forJob() const;
   void report(const DeviceUse& use);
-  // Of the latest measurement; `onDevice` until there is one.
+  // Of the latest measurement; as chosen until there is one.
   const DeviceUse& use() const { return m_use; }
 
   // How a device is opened, on a job's thread; by `backends` unless replaced.

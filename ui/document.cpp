@@ -147,7 +147,7 @@ void Document::forgetMeasurements() {
   m_measureJob = 0;
   m_measureAgain = false;
   m_predictors.clear();
-  m_live.reset();
+  leaveLive();
   m_probe.reset();
   m_probeText.clear();
   m_damage = {};

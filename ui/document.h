@@ -164,6 +164,7 @@ class Document : public QObject {
   void measureSoon();
   void measure();
   void measureElsewhere();
+  void leaveLive();
   void measured(Result<ProbeResult> result, const std::string& planHash);
   void takeCells();
   void scanned(const ScanFeed& feed, Result<Sensitivity> result);

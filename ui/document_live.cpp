@@ -82,11 +82,24 @@ void Document::measure() {
   m_measureJob = *id;
 }
 
+// What it has on a device is given back when nothing runs there: not on the window's thread.
+void Document::leaveLive() {
+  if (m_live == nullptr) return;
+  auto left = std::make_shared<std::shared_ptr<Live>>(std::move(m_live));
+  m_jobs.start<bool>(
+      tr("Leave a measurement"), JobPriority::Probe, this,
+      [left](JobContext&) {
+        left->reset();
+        return Result<bool>(true);
+      },
+      [](Result<bool>) {}, /*quiet=*/true);
+}
+
 void Document::measureElsewhere() {
   if (m_measureJob != 0) m_jobs.cancel(m_measureJob);
   m_measureJob = 0;
   m_measureAgain = false;
-  m_live.reset();
+  leaveLive();
   if (isOpen()) show(Plan(m_plan), m_previewing);
 }
 

@@ -163,7 +163,9 @@ void Document::startScan(const std::string& metric, const std::vector<std::strin
       }
       return {};
     };
-    return scan(reference, model->tokenizer.get(), request, *own, sink, job);
+    auto result = scan(reference, model->tokenizer.get(), request, *own, sink, job);
+    feed->tell(device.use(reference));
+    return result;
   };
   QString title = tr("Scan · %1 at %n codec(s)", nullptr, int(codecs.size()))
                       .arg(QString::fromUtf8(item->title.data(), qsizetype(item->title.size())));

@@ -21,7 +21,7 @@ namespace bitloom {
 namespace {
 
 constexpr int kMemoryInterval = 2000;  // ms
-constexpr int kLongest = 26;           // average characters of a name or a note
+constexpr int kLongest = 26;           // average characters of a name
 constexpr int kInset = 5;              // of the button's text: its border and padding
 
 const Machine& machine() {
@@ -100,7 +100,9 @@ void BackendBadge::refresh() {
   setTone(m_dot, note.isEmpty() ? "good" : "warn");
   setTone(m_below, note.isEmpty() ? "faint" : "warn");
   if (note.isEmpty()) return showMemory();
-  m_below->setText(fontMetrics().elidedText(note, Qt::ElideRight, longest));
+  const QString instead = tr("in place of %1").arg(m_devices.chosenName());
+  m_below->setText(onCpu() ? fontMetrics().elidedText(instead, Qt::ElideRight, longest)
+                           : tr("partly on the CPU"));
   m_below->setToolTip(note);
 }
 
@@ -118,6 +120,7 @@ QString BackendBadge::tooltip() const {
     lines << tr("All arithmetic in f32, from weights that stay encoded.");
   }
   if (!use.note.empty()) lines << QString::fromStdString(use.note);
+  if (!use.note.empty() && onCpu()) lines << tr("Chosen again, the device is tried again.");
   lines << QString();
   lines << tr("Drags, scans and proofs are measured here. Click to choose another device.");
   if (!m_devices.problem().isEmpty()) lines << m_devices.problem();

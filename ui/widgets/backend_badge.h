@@ -33,7 +33,7 @@ class BackendBadge : public QWidget {
   Devices& m_devices;
   QLabel* m_dot;
   QPushButton* m_choice;
-  QLabel* m_below;  // memory, or a note
+  QLabel* m_below;  // memory, or that not all is computed where it should be
   QTimer m_timer;   // memory in use
 };
 

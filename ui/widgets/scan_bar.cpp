@@ -82,7 +82,6 @@ ScanBar::ScanBar(Document& document, QWidget* parent) : QWidget(parent), m_docum
     showTexts();
   });
   connect(&m_document.devices(), &Devices::chosenChanged, this, [this] {
-    if (m_document.isScanning()) return;  // it goes on where it began
     m_secondsPerCell = 0;
     showScan();
   });
