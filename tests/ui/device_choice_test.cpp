@@ -104,7 +104,7 @@ class DeviceChoice : public testing::Test {
   if (devices().all().empty()) GTEST_SKIP() << devices().problem().toStdString()
 
 TEST_F(DeviceChoice, MeasuresDragsAndTheHeaderSaysSo) {
-  ASSERT_TRUE(show());
+  ASSERT_TRUE(showTiny());
   NEEDS_DEVICE();
   EXPECT_TRUE(button().text().startsWith("CPU")) << button().text().toStdString();
   const double onCpu = document().damage().value;
@@ -123,7 +123,7 @@ TEST_F(DeviceChoice, MeasuresDragsAndTheHeaderSaysSo) {
       << label("backendNoteLabel").toStdString();
 
   const uint64_t uploaded = devices().use().usedBytes;
-  drag(4, *findCodec("q8_0"));
+  drag(1, *findCodec("q8_0"));
   ASSERT_TRUE(measured());
   EXPECT_LT(document().damage().value, onCpu);
   EXPECT_TRUE(devices().use().onDevice);
