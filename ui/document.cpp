@@ -40,33 +40,19 @@ Document::Document(Workers& workers, WeightCache& weights, ExperimentStore store
       m_weights(weights),
       m_store(std::move(store)),
       m_jobs(workers),
+      m_devices(m_jobs),
       m_template(ChatTemplate::detect({})) {
   m_measureTimer.setSingleShot(true);
   m_measureTimer.setInterval(kMeasureDelay);
   connect(&m_measureTimer, &QTimer::timeout, this, &Document::measure);
   m_feedTimer.setInterval(kFeedInterval);
   connect(&m_feedTimer, &QTimer::timeout, this, &Document::takeCells);
+  connect(&m_devices, &Devices::chosenChanged, this, &Document::measureElsewhere);
+  connect(&m_devices, &Devices::failed, this,
+          [this](const QString& message) { emit failed(tr("Device"), message); });
 }
 
 Document::~Document() = default;
-
-// --- devices ---------------------------------------------------------------------------------
-
-void Document::findDevices() {
-  if (std::exchange(m_lookedForDevices, true)) return;
-  using Devices = std::vector<DeviceInfo>;
-  m_jobs.start<Devices>(
-      tr("Look for devices"), JobPriority::Probe, this, [](JobContext&) { return listDevices(); },
-      [this](Result<Devices> found) {
-        if (found) {
-          m_devices = std::move(*found);
-        } else {
-          m_deviceProblem = QString::fromStdString(found.error().message);
-        }
-        emit devicesChanged();
-      },
-      true);
-}
 
 // --- model -----------------------------------------------------------------------------------
 
@@ -161,7 +147,7 @@ void Document::forgetMeasurements() {
   m_measureJob = 0;
   m_measureAgain = false;
   m_predictors.clear();
-  m_live.reset();
+  leaveLive();
   m_probe.reset();
   m_probeText.clear();
   m_damage = {};

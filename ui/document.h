@@ -17,13 +17,13 @@
 #include "core/allocator.h"
 #include "core/experiments/store.h"
 #include "core/exporter.h"
-#include "core/inference/backend.h"
 #include "core/inference/chat_template.h"
 #include "core/live_loop.h"
 #include "core/metric.h"
 #include "core/quantize.h"
 #include "core/recipe.h"
 #include "core/variant.h"
+#include "ui/devices.h"
 #include "ui/jobs/job_list.h"
 #include "ui/model_work.h"
 
@@ -63,13 +63,6 @@ class Document : public QObject {
   WeightCache& weights() { return m_weights; }
   bool isOpening() const { return m_openJob != 0; }
   QString modelSummary() const;  // "llama · 12 blocks · 11.0 M weights · F16 source, 23.2 MB"
-
-  // --- devices -----------------------------------------------------------------------------
-  // Looks for them in the background, once; `devicesChanged` follows.
-  void findDevices();
-  const std::vector<DeviceInfo>& devices() const { return m_devices; }
-  QString deviceProblem() const { return m_deviceProblem; }  // why there are none
-  const std::shared_ptr<Backends>& backends() const { return m_backends; }
 
   // --- recipe and plan ---------------------------------------------------------------------
   const Recipe& recipe() const { return m_recipe; }
@@ -125,8 +118,9 @@ class Document : public QObject {
   const std::optional<ProbeResult>& probe() const { return m_probe; }
   QString probeText() const { return m_probeText; }  // end of the first sequence, for people
 
-  // --- jobs and store ----------------------------------------------------------------------
+  // --- jobs, devices and store -------------------------------------------------------------
   JobList& jobs() { return m_jobs; }
+  Devices& devices() { return m_devices; }  // another one chosen: the live loop begins anew
   ExperimentStore& store() { return m_store; }
   void quantizeTo(const QString& path);  // returns at once; `quantized` or `failed` follows
   void exportTo(const Exporter& exporter, const ExportCheck& check, const QString& path);
@@ -135,7 +129,6 @@ class Document : public QObject {
 
  signals:
   void modelChanged();
-  void devicesChanged();
   void planChanged();
   void damageChanged();
   void sensitivityChanged(const QString& metric);  // many cells at once, or another model
@@ -170,8 +163,11 @@ class Document : public QObject {
   void listCodecs();
   void measureSoon();
   void measure();
+  void measureElsewhere();
+  void leaveLive();
   void measured(Result<ProbeResult> result, const std::string& planHash);
   void takeCells();
+  void scanned(const ScanFeed& feed, Result<Sensitivity> result);
   void mergeCell(Sensitivity& into, const Cell& cell);
   void writeJob(
       const QString& title, Run run, const QString& path,
@@ -181,12 +177,9 @@ class Document : public QObject {
 
   Workers& m_workers;
   WeightCache& m_weights;
-  std::shared_ptr<Backends> m_backends = std::make_shared<Backends>();
-  std::vector<DeviceInfo> m_devices;
-  QString m_deviceProblem;
-  bool m_lookedForDevices = false;
   ExperimentStore m_store;
   JobList m_jobs;
+  Devices m_devices;
   std::shared_ptr<const Model> m_model;
   std::shared_ptr<ModelWork> m_work;
   std::optional<Variant> m_reference;

@@ -21,6 +21,10 @@ Result<void> Document::Live::prepare(JobContext& job) {
   TRY(auto changed, work->reference());
   reference = std::move(source);
   variant = std::move(changed);
+  device.open();
+  device.computeOn(*reference);
+  device.computeOn(*variant);
+  use = device.use(*reference);
   const ProbeOptions options;
   TRY(auto tokens, probeTokens(*work->tokenizer, work->text.text, options));
   const size_t first = std::min<size_t>(options.tokens, tokens.size());
@@ -35,7 +39,9 @@ Result<ProbeResult> Document::Live::measure(const Plan& plan, JobContext& job) {
   TRY(auto statistics, work->calibrationFor(plan, job));
   variant->setPlan(plan, statistics.get());
   calibration = std::move(statistics);
-  return loop->measure(*variant, job);
+  auto result = loop->measure(*variant, job);
+  use = device.use(*variant);
+  return result;
 }
 
 void Document::measureSoon() {
@@ -58,6 +64,7 @@ void Document::measure() {
   if (m_live == nullptr) {
     m_live = std::make_shared<Live>();
     m_live->work = m_work;
+    m_live->device = m_devices.forJob();
   }
   m_damage.kind = Damage::Kind::Measuring;
   m_damage.note.clear();
@@ -75,8 +82,30 @@ void Document::measure() {
   m_measureJob = *id;
 }
 
+// What it has on a device is given back when nothing runs there: not on the window's thread.
+void Document::leaveLive() {
+  if (m_live == nullptr) return;
+  auto left = std::make_shared<std::shared_ptr<Live>>(std::move(m_live));
+  m_jobs.start<bool>(
+      tr("Leave a measurement"), JobPriority::Probe, this,
+      [left](JobContext&) {
+        left->reset();
+        return Result<bool>(true);
+      },
+      [](Result<bool>) {}, /*quiet=*/true);
+}
+
+void Document::measureElsewhere() {
+  if (m_measureJob != 0) m_jobs.cancel(m_measureJob);
+  m_measureJob = 0;
+  m_measureAgain = false;
+  leaveLive();
+  if (isOpen()) show(Plan(m_plan), m_previewing);
+}
+
 void Document::measured(Result<ProbeResult> result, const std::string& planHash) {
   m_probeText = QString::fromStdString(m_live->text).simplified();
+  m_devices.report(m_live->use);
   const bool current = planHash == m_plan.hash && !m_previewing;
   if (current && result) {
     m_damage = {

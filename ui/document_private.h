@@ -25,6 +25,8 @@ struct Document::OtherText {
 // Belongs to the one job that measures; the window does not look inside while it runs.
 struct Document::Live {
   std::shared_ptr<ModelWork> work;
+  JobDevice device;
+  DeviceUse use;
   std::optional<Variant> reference;
   std::optional<Variant> variant;
   std::unique_ptr<LiveLoop> loop;
@@ -40,6 +42,10 @@ struct Document::ScanFeed {
   std::string metric;
   std::mutex mutex;
   std::vector<Cell> cells;
+  std::optional<DeviceUse> use;  // the latest, until the window has seen it
+
+  void tell(const Cell& cell);
+  void tell(DeviceUse news);
 };
 
 }  // namespace bitloom

@@ -2,6 +2,7 @@
 // Sensitivities: read from the store and from a scan that ships beside the model, grown by scans,
 // used for predictions and by the solver.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -9,6 +10,20 @@
 #include "ui/document_private.h"
 
 namespace bitloom {
+namespace {
+constexpr auto kLookInterval = std::chrono::seconds(1);  // at how a scan is computed
+}  // namespace
+
+void Document::ScanFeed::tell(const Cell& cell) {
+  const std::scoped_lock lock(mutex);
+  cells.push_back(cell);
+}
+
+void Document::ScanFeed::tell(DeviceUse news) {
+  const std::scoped_lock lock(mutex);
+  use = std::move(news);
+}
+
 Document::Sensitivities Document::readSensitivities(const ModelWork& work, bool builtinText,
                                                     ExperimentStore& store) {
   Sensitivities result;
@@ -131,43 +146,56 @@ void Document::startScan(const std::string& metric, const std::vector<std::strin
   m_feed = std::make_shared<ScanFeed>();
   m_feed->metric = metric;
   auto own = std::make_shared<ExperimentStore>(std::move(*store));
-  auto work = [item, codecs, own, feed = m_feed,
-               model = m_work](JobContext& job) -> Result<Sensitivity> {
+  auto work = [item, codecs, own, feed = m_feed, model = m_work,
+               chosen = m_devices.forJob()](JobContext& job) -> Result<Sensitivity> {
     const ScanRequest request = scanRequest(*item, codecs, model->text);
     TRY(auto reference, model->reference());
-    const CellSink sink = [&feed](const Cell& cell) -> Result<void> {
-      const std::scoped_lock lock(feed->mutex);
-      feed->cells.push_back(cell);
+    JobDevice device = chosen;
+    device.open();
+    device.computeOn(reference);
+    feed->tell(device.use(reference));
+    auto looked = std::chrono::steady_clock::now();
+    const CellSink sink = [&](const Cell& cell) -> Result<void> {
+      feed->tell(cell);
+      if (const auto now = std::chrono::steady_clock::now(); now - looked > kLookInterval) {
+        looked = now;
+        feed->tell(device.use(reference));
+      }
       return {};
     };
-    return scan(reference, model->tokenizer.get(), request, *own, sink, job);
+    auto result = scan(reference, model->tokenizer.get(), request, *own, sink, job);
+    feed->tell(device.use(reference));
+    return result;
   };
-  const QString title =
-      tr("Scan · %1 at %n codec(s)", nullptr, int(codecs.size()))
-          .arg(QString::fromUtf8(item->title.data(), qsizetype(item->title.size())));
+  QString title = tr("Scan · %1 at %n codec(s)", nullptr, int(codecs.size()))
+                      .arg(QString::fromUtf8(item->title.data(), qsizetype(item->title.size())));
+  if (const QString device = m_devices.chosenName(); !device.isEmpty()) title += " · " + device;
   m_scanJob = m_jobs.start<Sensitivity>(
       title, JobPriority::Scan, this, work, [this, feed = m_feed](Result<Sensitivity> result) {
-        if (feed != m_feed) return emit runsChanged();  // of a model or text that was left
-        takeCells();
-        m_feed.reset();
-        m_feedTimer.stop();
-        m_scanJob = 0;
-        if (result) {
-          // The scan's header (text, hash, tokens) with every cell, also those of other codecs.
-          Sensitivity& all = changeCells(result->metric);
-          if (all.textHash.empty() || all.textHash == result->textHash) {
-            for (const Cell& cell : result->cells) mergeCell(all, cell);
-            result->cells = std::move(all.cells);
-          }
-          all = std::move(*result);
-          emit sensitivityChanged(QString::fromStdString(feed->metric));
-        } else if (result.error().code != ErrorCode::Cancelled) {
-          emit failed(tr("Scan"), QString::fromStdString(result.error().message));
-        }
-        emit scanChanged();
+        if (feed == m_feed) scanned(*feed, std::move(result));  // else: of what was left
         emit runsChanged();
       });
   m_feedTimer.start();
+  emit scanChanged();
+}
+
+void Document::scanned(const ScanFeed& feed, Result<Sensitivity> result) {
+  takeCells();
+  m_feed.reset();
+  m_feedTimer.stop();
+  m_scanJob = 0;
+  if (result) {
+    // The scan's header (text, hash, tokens) with every cell, also those of other codecs.
+    Sensitivity& all = changeCells(result->metric);
+    if (all.textHash.empty() || all.textHash == result->textHash) {
+      for (const Cell& cell : result->cells) mergeCell(all, cell);
+      result->cells = std::move(all.cells);
+    }
+    all = std::move(*result);
+    emit sensitivityChanged(QString::fromStdString(feed.metric));
+  } else if (result.error().code != ErrorCode::Cancelled) {
+    emit failed(tr("Scan"), QString::fromStdString(result.error().message));
+  }
   emit scanChanged();
 }
 
@@ -180,10 +208,13 @@ bool Document::isScanning() const { return m_scanJob != 0 && m_jobs.isRunning(m_
 void Document::takeCells() {
   if (m_feed == nullptr) return;
   std::vector<Cell> cells;
+  std::optional<DeviceUse> use;
   {
     const std::scoped_lock lock(m_feed->mutex);
     cells.swap(m_feed->cells);
+    use.swap(m_feed->use);
   }
+  if (use) m_devices.report(*use);
   if (cells.empty()) return;
   Sensitivity& all = changeCells(m_feed->metric);
   all.metric = m_feed->metric;

@@ -120,7 +120,7 @@ Result<void> measure(ModelWork& work, const Variant& reference, const Windows& w
   std::vector<Variant> variants;
   std::vector<std::shared_ptr<const Calibration>> statistics;  // variants refer to them
   for (const ProveRow& row : report.rows) {
-    TRY(auto variant, work.reference());
+    Variant variant = reference.copy();
     TRY(auto calibration, work.calibrationFor(row.plan, job));
     variant.setPlan(row.plan, calibration.get());
     variants.push_back(std::move(variant));
@@ -145,6 +145,9 @@ Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobConte
   report.rows.push_back(
       {text("this plan · %1").arg(request.label), request.recipe, std::move(plan), {}, {}, false});
   TRY(auto reference, work.reference());
+  JobDevice device = request.device;
+  device.open();
+  device.computeOn(reference);
   const Graph graph = reference.graph();
   TRY(addUniform(request, *work.model, report));
   addBlindMix(work, request, graph, report, job);
@@ -153,6 +156,7 @@ Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobConte
   report.text = QString::fromStdString(path.filename().string());
   TRY(const StrataWindows heldOutText, heldOut(*work.tokenizer, graph));
   TRY(measure(work, reference, heldOutText.windows, report, job));
+  report.use = device.use(reference);
   for (ProveRow& row : report.rows) {
     row.strata = byStratum(row.evaluation, heldOutText.strata);
     row.tied = &row != &report.rows.front() &&

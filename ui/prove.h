@@ -10,6 +10,7 @@
 #include "core/recipe.h"
 #include "core/sensitivity.h"
 #include "core/strata.h"
+#include "ui/job_device.h"
 #include "ui/model_work.h"
 
 namespace bitloom {
@@ -28,6 +29,7 @@ struct ProveReport {
   QString verdict;                    // one sentence
   QString text;                       // name of the held-out text
   std::optional<WorstStratum> worst;  // of the plan
+  DeviceUse use;                      // how it was computed
 };
 
 struct ProveRequest {
@@ -35,6 +37,7 @@ struct ProveRequest {
   Recipe recipe;
   std::vector<const Codec*> ladder;
   Sensitivity cells;  // `kld`; empty: no blind mix
+  JobDevice device;
 };
 
 Result<ProveReport> prove(ModelWork& work, const ProveRequest& request, JobContext& job);

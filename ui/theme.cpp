@@ -122,6 +122,10 @@ QPushButton[link="true"]:hover, QToolButton[link="true"]:hover { background: @ac
 QPushButton[link="true"]:focus, QToolButton[link="true"]:focus { border: 1px solid @accent;
   padding: 3px 6px; }
 QPushButton[link="true"]:disabled { color: @disabled; }
+QPushButton[badge="true"] { background: transparent; border: 1px solid transparent;
+  padding: 0 4px; text-align: left; }
+QPushButton[badge="true"]:hover { background: @accentSoft; }
+QPushButton[badge="true"]:focus { border: 1px solid @accent; padding: 0 4px; }
 QPushButton[tone="faint"], QToolButton[tone="faint"] { color: @faint; }
 QToolButton::menu-indicator { image: none; }
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox { background: @panel;

@@ -7,7 +7,7 @@
 //   QWidget      surface = "panel" | "page"
 //   QFrame       card = true (rounded panel), rule = true (hair line)
 //   QLabel       tone = "faint" | "good" | "warn" | "accent" | "heading" | "title" | "number"
-//   QPushButton  primary = true, or link = true (text only)
+//   QPushButton  primary = true, link = true (text only), or badge = true (a label to press)
 #pragma once
 #include <QColor>
 #include <QPalette>

@@ -54,7 +54,7 @@ TEST_F(ChatPageTest, OneColumnOnADeviceTheOtherOnTheCpu) {
   openTiny();
   auto* device = left->findChild<QComboBox*>("deviceComboBox");
   EXPECT_EQ(device->itemText(0), "CPU");
-  if (device->count() < 2) GTEST_SKIP() << studio.document->deviceProblem().toStdString();
+  if (device->count() < 2) GTEST_SKIP() << studio.document->devices().problem().toStdString();
   device->setCurrentIndex(1);
   emit device->activated(1);
   type("maxTokensSpinBox", "24");

@@ -165,7 +165,7 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
   connect(m_transcript, &TranscriptView::tokenAsked, this, [this](size_t message, size_t token) {
     if (message + 1 == m_transcript->messages().size()) emit tokenAsked(token);
   });
-  connect(&document, &Document::devicesChanged, this, &ChatColumn::fillDevices);
+  connect(&document.devices(), &Devices::found, this, &ChatColumn::fillDevices);
   connect(m_device, &QComboBox::activated, this, [this](int index) {
     m_deviceId = m_device->itemData(index).toString();
     m_answer.note.clear();
@@ -191,23 +191,18 @@ ChatColumn::ChatColumn(Document& document, Source source, const QString& codec, 
 void ChatColumn::fillDevices() {
   m_device->clear();
   m_device->addItem(tr("CPU"));
-  for (const DeviceInfo& device : m_document.devices()) {
+  for (const DeviceInfo& device : m_document.devices().all()) {
     const QString id = QString::fromStdString(device.uuid);
-    const QString name = QString::fromStdString(device.name);
-    m_device->addItem(tr("Vulkan · %1").arg(name.section(QStringLiteral(" ("), 0, 0)), id);
+    m_device->addItem(tr("Vulkan · %1").arg(deviceName(device)), id);
     const int index = m_device->count() - 1;
-    m_device->setItemData(
-        index,
-        tr("%1\n%2 device · %3 of memory\n%4")
-            .arg(name, QString::fromUtf8(vulkan::kindName(device.kind)),
-                 formatGB(device.memoryBytes), QString::fromStdString(device.driver)),
-        Qt::ToolTipRole);
+    m_device->setItemData(index, describeDevice(device), Qt::ToolTipRole);
     if (id == m_deviceId) m_device->setCurrentIndex(index);
   }
-  m_device->setToolTip(m_document.deviceProblem().isEmpty()
+  const QString problem = m_document.devices().problem();
+  m_device->setToolTip(problem.isEmpty()
                            ? tr("Where this column is computed. On a device everything is "
                                 "computed in f32, from weights that stay encoded.")
-                           : m_document.deviceProblem());
+                           : problem);
   showDetail();
 }
 
@@ -339,7 +334,7 @@ void ChatColumn::ask(const QString& prompt, const QString& system, const ChatOpt
   showDetail();
   const bool other = m_source == Source::File;
   auto question = std::make_shared<const Question>(
-      Question{m_document.work(), m_document.weights(), m_document.backends(),
+      Question{m_document.work(), m_document.weights(), m_document.devices().backends(),
                m_deviceId.toStdString(), other ? m_file.toStdString() : std::string(),
                std::move(*wanted), m_document.chatTemplate(), std::move(conversation), options});
   m_job = m_document.jobs().start<ChatAnswer>(

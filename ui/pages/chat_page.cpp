@@ -229,7 +229,7 @@ void ChatPage::stop() {
 
 void ChatPage::showEvent(QShowEvent* event) {
   QWidget::showEvent(event);
-  m_document.findDevices();
+  m_document.devices().find();
 }
 
 void ChatPage::columnAnswered() {

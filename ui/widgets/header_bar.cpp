@@ -1,36 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/widgets/header_bar.h"
 
-#include <unistd.h>
-
-#include <QFile>
 #include <QHBoxLayout>
 #include <cmath>
 
-#include "core/machine.h"
 #include "ui/format.h"
 #include "ui/theme.h"
+#include "ui/widgets/backend_badge.h"
 #include "ui/widgets/card.h"
 
 namespace bitloom {
-namespace {
-
-constexpr int kMemoryInterval = 2000;  // ms
-
-QString targetTitle(const std::string& target) {
-  if (target == "avx512") return "AVX-512";
-  if (target == "avx2") return "AVX2";
-  return QString::fromStdString(target);
-}
-
-uint64_t residentBytes() {
-  QFile file("/proc/self/statm");
-  if (!file.open(QIODevice::ReadOnly)) return 0;
-  const QList<QByteArray> fields = file.readAll().split(' ');
-  return fields.size() < 2 ? 0 : fields[1].toULongLong() * uint64_t(::sysconf(_SC_PAGESIZE));
-}
-
-}  // namespace
 
 HeaderBar::HeaderBar(Document& document, QWidget* parent) : QWidget(parent), m_document(document) {
   setObjectName("headerBar");
@@ -45,19 +24,12 @@ HeaderBar::HeaderBar(Document& document, QWidget* parent) : QWidget(parent), m_d
   layout->addSpacing(40);
   m_damage = addPair(layout, "damage", "number", Qt::AlignHCenter);
   layout->addSpacing(40);
-  auto* dot = makeLabel("●", "good", this);
-  dot->setAccessibleName(tr("Backend is ready"));
-  layout->addWidget(dot, 0, Qt::AlignVCenter);
-  layout->addSpacing(10);
-  m_backend = addPair(layout, "backend", "", Qt::AlignLeft);
+  layout->addWidget(new BackendBadge(document.devices(), this));
 
   connect(&document, &Document::modelChanged, this, &HeaderBar::showModel);
   connect(&document, &Document::planChanged, this, &HeaderBar::showPlan);
   connect(&document, &Document::damageChanged, this, &HeaderBar::showDamage);
-  connect(&m_timer, &QTimer::timeout, this, &HeaderBar::showBackend);
-  m_timer.start(kMemoryInterval);
   showModel();
-  showBackend();
 }
 
 HeaderBar::Pair HeaderBar::addPair(QHBoxLayout* layout, const char* name, const char* tone,
@@ -144,16 +116,6 @@ void HeaderBar::showDamage() {
          "in nats per token, ± standard error over probe sequences.") +
       beside);
   setTone(m_damage.below, tone);
-}
-
-void HeaderBar::showBackend() {
-  static const Machine machine = inspectMachine();
-  m_backend.above->setText(tr("CPU · %1").arg(targetTitle(machine.target)));
-  m_backend.above->setToolTip(
-      tr("%1, %n core(s)", nullptr, machine.cores).arg(QString::fromStdString(machine.cpu)));
-  m_backend.below->setText(
-      tr("%1 of %2").arg(formatGB(residentBytes()), formatGB(machine.memoryBytes)));
-  m_backend.below->setToolTip(tr("Memory that Bitloom uses, mapped model included"));
 }
 
 }  // namespace bitloom

@@ -3,7 +3,6 @@
 // computes.
 #pragma once
 #include <QLabel>
-#include <QTimer>
 #include <QWidget>
 
 #include "ui/document.h"
@@ -26,14 +25,11 @@ class HeaderBar : public QWidget {
   void showModel();
   void showPlan();
   void showDamage();
-  void showBackend();
 
   Document& m_document;
   Pair m_model;
   Pair m_size;
   Pair m_damage;
-  Pair m_backend;
-  QTimer m_timer;  // memory in use
 };
 
 }  // namespace bitloom

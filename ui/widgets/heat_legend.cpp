@@ -51,14 +51,17 @@ void HeatLegend::paintEvent(QPaintEvent*) {
   painter.setPen(m_measured ? theme().good : theme().warn);
   painter.drawText(QRectF(0, 0, word, line), Qt::AlignLeft | Qt::AlignVCenter,
                    m_measured ? tr("measured") : tr("proxy"));
-  painter.setPen(theme().faint);
-  painter.drawText(QRectF(0, line + 2, word, line), Qt::AlignLeft | Qt::AlignVCenter,
-                   m_measured ? tr("± as marks") : tr("no error"));
   QLinearGradient gradient(ramp.topLeft(), ramp.topRight());
   for (int i = 0; i <= 16; ++i) gradient.setColorAt(i / 16.0, heatColor(i / 16.0));
   painter.fillRect(ramp, gradient);
-  const QRectF ends(word, line + 2, ramp.width(), line);
+  QRectF ends(word, line + 2, ramp.width(), line);
+  const auto drawErrors = [&] {
+    painter.drawText(QRectF(0, line + 2, word, line), Qt::AlignLeft | Qt::AlignVCenter,
+                     m_measured ? tr("± as marks") : tr("no error"));
+  };
+  painter.setPen(theme().faint);
   if (!m_range) {
+    drawErrors();
     painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, tr("no cells yet"));
     return;
   }
@@ -68,6 +71,11 @@ void HeatLegend::paintEvent(QPaintEvent*) {
   const QString high = above + shortNumber(m_range->second);
   const QString full = tr("%1 %2").arg(high, m_unit);
   const bool fits = metrics.horizontalAdvance(low + "  " + full) < ramp.width();
+  if (metrics.horizontalAdvance(low + "  " + high) < ramp.width()) {
+    drawErrors();
+  } else {
+    ends.setLeft(0);
+  }
   painter.drawText(ends, Qt::AlignLeft | Qt::AlignVCenter, low);
   painter.drawText(ends, Qt::AlignRight | Qt::AlignVCenter, fits ? full : high);
 }

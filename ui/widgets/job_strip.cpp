@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kBarSteps = 1000;
 constexpr int kBarWidth = 260;
+constexpr int kNarrowBar = 100;   // where the window is
+constexpr int kTitleWidth = 400;  // at least, before a title is cut short
 constexpr size_t kHistoryLines = 12;
 
 QString stateText(JobList::State state) {
@@ -97,7 +99,8 @@ JobStrip::Line JobStrip::makeLine() {
   line.bar = new QProgressBar(line.widget);
   line.bar->setObjectName("jobBar");
   line.bar->setTextVisible(false);
-  line.bar->setFixedWidth(kBarWidth);
+  line.bar->setMinimumWidth(kNarrowBar);
+  line.bar->setMaximumWidth(kBarWidth);
   line.text = makeLabel({}, "faint", line.widget);
   line.text->setObjectName("jobProgressLabel");
   line.text->setMinimumWidth(
@@ -126,7 +129,9 @@ void JobStrip::show(Line& line, const JobList::Entry& entry) {
           std::find_if(all.begin(), all.end(), [id](const auto& e) { return e.id == id; });
       if (at != all.end()) m_jobs.setPaused(id, !at->paused);
     });
-    line.title->setText(entry.title);
+    line.title->setText(
+        fontMetrics().elidedText(entry.title, Qt::ElideRight, std::max(kTitleWidth, width() / 3)));
+    line.title->setToolTip(entry.title);
     line.bar->setAccessibleName(entry.title);
     line.stop->setAccessibleName(tr("Stop %1").arg(entry.title));
   }

@@ -106,11 +106,13 @@ void ProveCard::start() {
   request.recipe = m_document.recipe();
   request.ladder = m_document.ladder();
   request.cells = m_document.predictingCells();
+  request.device = m_document.devices().forJob();
   m_job = m_document.jobs().start<ProveReport>(
       tr("Prove · %1").arg(request.label), JobPriority::Scan, this,
       [work = m_document.work(), request](JobContext& job) { return prove(*work, request, job); },
       [this](Result<ProveReport> report) {
         if (report) {
+          m_document.devices().report(report->use);
           show(*report);
           keep(*report);
         } else if (report.error().code != ErrorCode::Cancelled) {

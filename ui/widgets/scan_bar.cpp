@@ -81,6 +81,10 @@ ScanBar::ScanBar(Document& document, QWidget* parent) : QWidget(parent), m_docum
     }
     showTexts();
   });
+  connect(&m_document.devices(), &Devices::chosenChanged, this, [this] {
+    m_secondsPerCell = 0;
+    showScan();
+  });
   connect(&m_document.jobs(), &JobList::changed, this, [this] {
     if (!m_document.isScanning()) return;
     learnPace();
