@@ -158,6 +158,8 @@ Error Device::State::failed(VkResult result, const std::string& doing) {
 
 Result<uint64_t> Device::State::submit(VkCommandBuffer commandBuffer) {
   if (lostAtSubmission != 0 && submitted + 1 >= lostAtSubmission) {
+    // A device that is really lost is done with what it held; this one may still be at it.
+    api.vkDeviceWaitIdle(device);
     return failed(VK_ERROR_DEVICE_LOST, "computing");
   }
   const uint64_t number = submitted + 1;
