@@ -5,7 +5,7 @@
 
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
-#include "core/inference/backend_state.h"
+#include "core/inference/backend.h"
 #include "core/inference/packed_weights.h"
 #include "core/inference/session.h"
 #include "core/machine.h"
@@ -53,7 +53,7 @@ struct Arguments {
 
 // Where a device's time went, by kernel; of timed runs of prompt and single tokens together.
 void addKernels(const Backend& backend, std::vector<Row>& rows) {
-  const auto times = backend.state().device->kernelTimes();
+  const auto times = backend.kernelTimes();
   double all = 0;
   for (const vulkan::KernelTime& time : times) all += time.seconds;
   for (const vulkan::KernelTime& time : times) {
@@ -226,7 +226,7 @@ Verb addBench(CLI::App& app, Console& console) {
                 return makeError(ErrorCode::InvalidArgument,
                                  "Kernels are timed on a device: add --backend vulkan.");
               }
-              TRY(engine.variant->backend()->state().device->timeKernels());
+              TRY(engine.variant->backend()->timeKernels());
             }
             TRY(args->live ? benchLive(engine, rows, job) : benchSession(engine, *args, rows, job));
             if (args->kernels) addKernels(*engine.variant->backend(), rows);

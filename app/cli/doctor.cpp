@@ -4,9 +4,8 @@
 
 #include "app/cli/inputs.h"
 #include "app/cli/verbs.h"
-#include "core/inference/backend_state.h"
+#include "core/inference/backend.h"
 #include "core/inference/device_check.h"
-#include "core/inference/device_speed.h"
 #include "core/machine.h"
 
 namespace bitloom::cli {
@@ -88,7 +87,7 @@ Result<void> testDevice(Console& console, Json& result, std::string& text) {
     return makeError(ErrorCode::Device, backend.device().name,
                      " computes wrongly and should not be used: ", failed, ".");
   }
-  TRY(const DeviceSpeed speed, measureSpeed(*backend.state().device));
+  TRY(const DeviceSpeed speed, backend.measureSpeed());
   result["speed"] = {{"read_bytes_per_second", speed.readBytes},
                      {"multiply_adds_per_second", speed.products}};
   text += strCat("         self-test of ", backend.device().name, ": ", checks.size(),

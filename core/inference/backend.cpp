@@ -6,7 +6,6 @@
 
 #include "core/base/strings.h"
 #include "core/inference/backend_state.h"
-#include "core/inference/device_speed.h"
 #include "core/inference/pipeline_file.h"
 #include "core/method.h"
 #include "kernels/vulkan/rows.h"
@@ -116,6 +115,21 @@ void Backend::addNote(const std::string& note) {
   const std::lock_guard lock(m_state->mutex);
   std::vector<std::string>& notes = m_state->notes;
   if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
+}
+
+Result<DeviceSpeed> Backend::measureSpeed() {
+  const std::lock_guard lock(m_state->mutex);
+  return bitloom::measureSpeed(*m_state->device);
+}
+
+Result<void> Backend::timeKernels() {
+  const std::lock_guard lock(m_state->mutex);
+  return m_state->device->timeKernels();
+}
+
+std::vector<vulkan::KernelTime> Backend::kernelTimes() const {
+  const std::lock_guard lock(m_state->mutex);
+  return m_state->device->kernelTimes();
 }
 
 Result<std::shared_ptr<Backend>> Backends::open(const std::string& uuid) {

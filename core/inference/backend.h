@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/inference/device_speed.h"
 #include "core/io/user_folder.h"
 #include "kernels/base/result.h"
 #include "kernels/vulkan/instance.h"
@@ -47,6 +48,12 @@ class Backend {
   // What runs could not be computed on it, and why; each sentence once.
   std::vector<std::string> notes() const;
   void addNote(const std::string& note);
+
+  // What inference can expect of it; waits for runs under way.
+  Result<DeviceSpeed> measureSpeed();
+  // From now on runs that are recorded have their kernels timed (vulkan::Device::timeKernels).
+  Result<void> timeKernels();
+  std::vector<vulkan::KernelTime> kernelTimes() const;  // the longest first
 
   struct State;
   State& state() const { return *m_state; }
