@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "core/base/strings.h"
@@ -256,17 +257,20 @@ Result<void> DeviceForward::State::record(const DeviceTask& task, DeviceProgram&
   DeviceRecorder recorder(
       backend->state(), variant, task, program, tileRows(),
       [&](const Op& op) { return tableOf(op, positions, job); }, job);
-  TRY(program.stream, recorder.take(task.tokens * graph.width * sizeof(float)));
-  TRY(program.positions, recorder.take(task.tokens * sizeof(uint32_t)));
-  TRY(program.tiles, recorder.take(task.tokens * sizeof(vulkan::AttentionTile)));
+  TRY(program.stream,
+      recorder.input(task.tokens * graph.width * sizeof(float), program.streamInput));
+  TRY(program.positions, recorder.input(task.tokens * sizeof(uint32_t), program.positionInput));
+  TRY(program.tiles,
+      recorder.input(task.tokens * sizeof(vulkan::AttentionTile), program.tileInput));
   recorder.setStream(program.stream, uint32_t(task.tokens));
   for (int block = task.first; block < task.last; ++block) {
     TRY(interpreter.run(block, recorder));
   }
   if (!task.head) return {};
   if (!task.rows.empty()) {
-    TRY(program.rows, recorder.take(task.rows.size() * sizeof(uint32_t)));
-    TRY(recorder.gather(*program.rows, uint32_t(task.rows.size())));
+    TRY(const vulkan::Buffer* const rows,
+        recorder.input(task.rows.size() * sizeof(uint32_t), program.rowInput));
+    TRY(recorder.gather(*rows, uint32_t(task.rows.size())));
   }
   TRY(interpreter.run(int(graph.blocks), recorder));
   return recorder.conclude();
@@ -307,19 +311,20 @@ Result<DeviceProgram*> DeviceForward::State::program(const DeviceTask& task, Job
 Result<DeviceProgram*> DeviceForward::State::execute(const DeviceTask& task, const Matrix& stream,
                                                      JobContext& job) {
   TRY(DeviceProgram* const run, program(task, job));
-  TRY(device().write(*run->stream, 0, stream.values.data(), stream.values.size() * sizeof(float)));
+  TRY(device().wait());
+  const auto put = [](std::byte* to, const auto& values) {
+    std::memcpy(to, values.data(), values.size() * sizeof(values[0]));
+  };
+  put(run->streamInput, stream.values);
   std::vector<uint32_t> positions;
   for (const Segment& segment : task.segments) {
     for (uint32_t i = 0; i < segment.tokens; ++i) positions.push_back(segment.firstPosition + i);
   }
   if (!positions.empty()) {
-    const auto tiles = tilesOf(task);
-    TRY(device().write(*run->positions, 0, positions.data(), positions.size() * sizeof(uint32_t)));
-    TRY(device().write(*run->tiles, 0, tiles.data(), tiles.size() * sizeof(tiles[0])));
+    put(run->positionInput, positions);
+    put(run->tileInput, tilesOf(task));
   }
-  if (run->rows != nullptr) {
-    TRY(device().write(*run->rows, 0, task.rows.data(), task.rows.size_bytes()));
-  }
+  if (run->rowInput != nullptr) put(run->rowInput, task.rows);
   TRY(run->recording->run([&] { return job.checkpoint(); }));
   return run;
 }
@@ -401,10 +406,8 @@ Result<std::vector<double>> DeviceForward::divergence(const Matrix& rows,
                           .against = &kept.chunks[at / kept.rowsOfChunk],
                           .againstRow = uint32_t(inChunk)};
     TRY(DeviceProgram* const program, state.execute(task, part, job));
-    std::vector<float> values(part.rows);
-    TRY(state.device().read(*program->divergences, 0, values.data(),
-                            values.size() * sizeof(float)));
-    result.insert(result.end(), values.begin(), values.end());
+    const auto* kld = reinterpret_cast<const float*>(program->divergences);
+    result.insert(result.end(), kld, kld + part.rows);
   }
   return result;
 }
@@ -423,12 +426,13 @@ Result<TopLogits> DeviceForward::top(const Matrix& stream, std::span<const Segme
                         .top = uint32_t(count)};
   TRY(DeviceProgram* const program, state.execute(task, stream, job));
   const vulkan::Top& top = program->top;
-  std::vector<float> sums(2 * top.runs), logits(top.count);
-  std::vector<TokenId> ids(top.count);
-  TRY(state.device().read(top.sums, 0, sums.data(), sums.size() * sizeof(float)));
-  TRY(state.device().read(top.values[top.last], 0, logits.data(), top.count * sizeof(float)));
-  TRY(state.device().read(top.ids[top.last], 0, ids.data(), top.count * sizeof(TokenId)));
-  return topOf(std::move(ids), std::move(logits), sums);
+  const auto floats = [](const std::byte* at, size_t size) {
+    return std::span(reinterpret_cast<const float*>(at), size);
+  };
+  const auto logits = floats(program->topLogits, top.count);
+  const auto* ids = reinterpret_cast<const TokenId*>(program->topIds);
+  return topOf({ids, ids + top.count}, {logits.begin(), logits.end()},
+               floats(program->topSums, 2 * top.runs));
 }
 
 Result<Matrix> DeviceForward::logits(const Matrix& stream, std::span<const Segment> segments,

@@ -53,6 +53,13 @@ Result<vulkan::Buffer*> DeviceRecorder::take(uint64_t bytes) {
   return &m_program.buffers.emplace_back(std::move(made));
 }
 
+Result<vulkan::Buffer*> DeviceRecorder::input(uint64_t bytes, std::byte*& from) {
+  TRY(vulkan::Buffer made, m_backend.device->allocate(bytes));
+  vulkan::Buffer& buffer = m_program.buffers.emplace_back(std::move(made));
+  TRY(from, m_program.recording->input(buffer));
+  return &buffer;
+}
+
 void DeviceRecorder::setStream(vulkan::Buffer* stream, uint32_t rows) {
   m_values[size_t(m_graph.stream)] = stream;
   m_rows = rows;
@@ -70,12 +77,17 @@ Result<void> DeviceRecorder::conclude() {
   m_program.logits = value(m_graph.logits);
   if (m_task.top > 0) {
     TRY(m_program.top, vulkan::makeTop(*m_backend.device, m_graph.vocabulary, m_task.top));
-    TRY(m_ops.top(*m_program.logits, m_graph.vocabulary, m_program.top));
+    vulkan::Top& top = m_program.top;
+    TRY(m_ops.top(*m_program.logits, m_graph.vocabulary, top));
+    TRY(m_program.topLogits, m_program.recording->output(top.values[top.last]));
+    TRY(m_program.topIds, m_program.recording->output(top.ids[top.last]));
+    TRY(m_program.topSums, m_program.recording->output(top.sums));
   }
   if (m_task.against != nullptr) {
-    TRY(m_program.divergences, take(m_rows * sizeof(float)));
+    TRY(const vulkan::Buffer* const kld, take(m_rows * sizeof(float)));
     TRY(m_ops.divergence(*m_program.logits, m_rows, m_graph.vocabulary, m_task.against->logits,
-                         m_task.against->sums, m_task.againstRow, *m_program.divergences));
+                         m_task.against->sums, m_task.againstRow, *kld));
+    TRY(m_program.divergences, m_program.recording->output(*kld));
   }
   return {};
 }

@@ -72,10 +72,17 @@ struct DeviceProgram {
   vulkan::Buffer* stream = nullptr;
   vulkan::Buffer* positions = nullptr;
   vulkan::Buffer* tiles = nullptr;
-  vulkan::Buffer* rows = nullptr;
   vulkan::Buffer* logits = nullptr;
   vulkan::Top top;
-  vulkan::Buffer* divergences = nullptr;
+  // Where the host puts what a run reads, and finds what it gave (Recording::input, output).
+  std::byte* streamInput = nullptr;
+  std::byte* positionInput = nullptr;
+  std::byte* tileInput = nullptr;
+  std::byte* rowInput = nullptr;
+  const std::byte* topLogits = nullptr;
+  const std::byte* topIds = nullptr;
+  const std::byte* topSums = nullptr;
+  const std::byte* divergences = nullptr;
   std::unique_ptr<vulkan::Recording> recording;
   double submissionWork = 0;  // that the recording was cut for
 };
@@ -92,6 +99,8 @@ class DeviceRecorder : public OpRunner {
   DeviceRecorder(Backend::State& backend, const Variant& variant, const DeviceTask& task,
                  DeviceProgram& program, uint32_t tileRows, TableOf tableOf, JobContext& job);
 
+  // A new buffer that the host fills before each run, at `from`.
+  Result<vulkan::Buffer*> input(uint64_t bytes, std::byte*& from);
   // A buffer that nothing recorded after this needs, or a new one.
   Result<vulkan::Buffer*> take(uint64_t bytes);
   // From now on ops work on these rows.

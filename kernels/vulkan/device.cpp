@@ -92,8 +92,10 @@ Result<void> createCommands(Device::State& state) {
                                            .commandPool = state.commands,
                                            .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                            .commandBufferCount = 1};
-  result = state.api.vkAllocateCommandBuffers(state.device, &buffer, &state.transfer);
-  if (result != VK_SUCCESS) return state.failed(result, "its commands");
+  for (Staging& half : state.staging) {
+    result = state.api.vkAllocateCommandBuffers(state.device, &buffer, &half.commands);
+    if (result != VK_SUCCESS) return state.failed(result, "its commands");
+  }
   if (!state.info.timeline) return {};
   const VkSemaphoreTypeCreateInfo type{.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
                                        .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
@@ -250,6 +252,7 @@ Result<VkPipeline> Device::State::pipeline(std::string_view name,
 void Device::State::destroy() {
   if (device == VK_NULL_HANDLE) return;
   if (submitted > 0) api.vkDeviceWaitIdle(device);
+  for (Staging& half : staging) half.buffer = {};
   for (const auto& [number, fence] : fences) api.vkDestroyFence(device, fence, nullptr);
   for (const auto& [key, made] : pipelines) api.vkDestroyPipeline(device, made, nullptr);
   api.vkDestroyPipelineCache(device, pipelineCache, nullptr);
@@ -257,8 +260,6 @@ void Device::State::destroy() {
   api.vkDestroyDescriptorSetLayout(device, setLayout, nullptr);
   api.vkDestroySemaphore(device, timeline, nullptr);
   api.vkDestroyCommandPool(device, commands, nullptr);
-  api.vkDestroyBuffer(device, staging.buffer, nullptr);
-  api.vkFreeMemory(device, staging.memory, nullptr);
   for (const Piece& piece : pieces) {
     api.vkDestroyBuffer(device, piece.buffer, nullptr);
     api.vkFreeMemory(device, piece.memory, nullptr);
@@ -310,6 +311,8 @@ bool Device::spreads() const {
 bool Device::encodesFaster() const {
   return m_state->info.kind != DeviceKind::Cpu || m_state->asGpu;
 }
+
+Result<void> Device::wait() { return m_state->waitFor(m_state->submitted); }
 
 uint64_t Device::submissions() const { return m_state->submitted; }
 double Device::submissionWork() const { return m_state->workPerSecond * kSubmissionSeconds; }

@@ -42,7 +42,8 @@ struct DeviceOptions {
   std::span<const std::byte> pipelines;  // what pipelineData() gave; another device's is ignored
   // For tests: this submission and all after it answer VK_ERROR_DEVICE_LOST. 0: none.
   uint64_t lostAtSubmission = 0;
-  // For tests: a software device takes the products of GPUs.
+  // For tests: a software device takes the products of GPUs, and its memory is one that the host
+  // does not reach.
   bool asGpu = false;
   // Pipelines keep what the driver's compiler says of them, for pipelineFigures.
   bool figures = false;
@@ -83,7 +84,9 @@ class Device {
   uint64_t usedBytes() const;   // of all buffers
   uint64_t limitBytes() const;  // for them
 
-  // Both wait until the device has done what it was given before.
+  // Until all is done that the device was given.
+  Result<void> wait();
+  // Both wait so.
   Result<void> write(const Buffer& to, uint64_t offset, const void* from, uint64_t bytes);
   Result<void> read(const Buffer& from, uint64_t offset, void* to, uint64_t bytes);
 
@@ -110,7 +113,10 @@ class Device {
 
  private:
   friend class Buffer;
+  friend class Recording;
   explicit Device(std::unique_ptr<State> state);
+  Result<Buffer> cut(uint64_t bytes, bool ofHost);  // from a piece
+  Result<void> makeStaging();
   std::unique_ptr<State> m_state;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What the sources of one open device share.
 #pragma once
+#include <array>
 #include <map>
 #include <string>
 #include <utility>
@@ -17,14 +18,15 @@ struct Piece {
   VkDeviceMemory memory = VK_NULL_HANDLE;
   VkBuffer buffer = VK_NULL_HANDLE;
   std::byte* mapped = nullptr;  // null: the host cannot reach it
+  bool ofHost = false;          // the host's memory, for transfers only
   FreeRanges ranges;
 };
 
-// A host-visible buffer through which bytes come and go.
+// Half of what bytes come and go through: one is filled while the other is copied.
 struct Staging {
-  VkDeviceMemory memory = VK_NULL_HANDLE;
-  VkBuffer buffer = VK_NULL_HANDLE;
-  std::byte* mapped = nullptr;
+  Buffer buffer;
+  VkCommandBuffer commands = VK_NULL_HANDLE;
+  uint64_t submission = 0;  // that used it last
 };
 
 struct Device::State {
@@ -40,11 +42,10 @@ struct Device::State {
   uint64_t alignment = 256;  // of a binding's offset
   uint64_t limit = 0;
   uint64_t used = 0;
-  std::vector<Piece> pieces;  // an emptied one keeps its place, without memory
-  Staging staging;
+  std::vector<Piece> pieces;       // an emptied one keeps its place, without memory
+  std::array<Staging, 2> staging;  // buffers made on first use
 
   VkCommandPool commands = VK_NULL_HANDLE;
-  VkCommandBuffer transfer = VK_NULL_HANDLE;
   VkDescriptorSetLayout setLayout = VK_NULL_HANDLE;
   VkPipelineLayout pipelineLayout = VK_NULL_HANDLE;
   VkPipelineCache pipelineCache = VK_NULL_HANDLE;
@@ -71,9 +72,12 @@ struct Device::State {
   Result<void> waitFor(uint64_t submission);
   Result<VkPipeline> pipeline(std::string_view shader, const std::vector<uint32_t>& constants);
   int memoryType(uint32_t allowed, VkMemoryPropertyFlags wanted) const;  // −1: none
-  Result<size_t> addPiece(uint64_t bytes);
-  Result<void> makeStaging();  // on first use
-  Result<void> transferSlice(const Buffer& buffer, uint64_t offset, uint64_t bytes, bool toDevice);
+  // Whether the host reaches all of the device's memory.
+  bool isShared() const;
+  Result<size_t> addPiece(uint64_t bytes, bool ofHost);
+  std::byte* mapped(const Buffer& buffer) const;  // null: the host cannot reach it
+  Result<void> transferSlice(Staging& half, const Buffer& buffer, uint64_t offset, uint64_t bytes,
+                             bool toDevice);
   void destroy();
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A device's memory. What the host can reach directly (one memory for both, as in integrated and
-// software devices) is written in place; other memory through a staging buffer.
+// software devices) is written in place; other memory through two staging buffers in turn.
 #include <algorithm>
 #include <cstring>
 
@@ -10,7 +10,8 @@ namespace bitloom::vulkan {
 namespace {
 
 constexpr uint64_t kPieceBytes = uint64_t{256} << 20;
-constexpr uint64_t kStagingBytes = uint64_t{8} << 20;
+constexpr uint64_t kHostPieceBytes = uint64_t{16} << 20;
+constexpr uint64_t kStagingBytes = uint64_t{4} << 20;  // each of two halves
 constexpr VkMemoryPropertyFlags kHost =
     VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 
@@ -26,9 +27,14 @@ int Device::State::memoryType(uint32_t allowed, VkMemoryPropertyFlags wanted) co
   return -1;
 }
 
-// Memory of the device's own, and the host's as well where that is one memory.
-Result<size_t> Device::State::addPiece(uint64_t bytes) {
-  Piece piece;
+bool Device::State::isShared() const {
+  const bool one = info.kind == DeviceKind::Integrated || info.kind == DeviceKind::Cpu;
+  return one && !asGpu;
+}
+
+// Memory of the device's own, the host's as well where that is one memory; or of the host's.
+Result<size_t> Device::State::addPiece(uint64_t bytes, bool ofHost) {
+  Piece piece{.ofHost = ofHost};
   const VkBufferCreateInfo buffer{.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                   .size = bytes,
                                   .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
@@ -38,10 +44,14 @@ Result<size_t> Device::State::addPiece(uint64_t bytes) {
   if (result != VK_SUCCESS) return failed(result, "a buffer");
   VkMemoryRequirements needs;
   api.vkGetBufferMemoryRequirements(device, piece.buffer, &needs);
-  const bool shared = info.kind == DeviceKind::Integrated || info.kind == DeviceKind::Cpu;
-  int type =
-      shared ? memoryType(needs.memoryTypeBits, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | kHost) : -1;
-  const bool mapped = type >= 0;
+  int type = -1;
+  if (ofHost) {
+    type = memoryType(needs.memoryTypeBits, kHost | VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
+    if (type < 0) type = memoryType(needs.memoryTypeBits, kHost);
+  } else if (isShared()) {
+    type = memoryType(needs.memoryTypeBits, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | kHost);
+  }
+  const bool reached = type >= 0;
   if (type < 0) type = memoryType(needs.memoryTypeBits, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
   const VkMemoryAllocateInfo allocation{.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
                                         .allocationSize = needs.size,
@@ -51,7 +61,7 @@ Result<size_t> Device::State::addPiece(uint64_t bytes) {
     result = api.vkBindBufferMemory(device, piece.buffer, piece.memory, 0);
   }
   void* address = nullptr;
-  if (result == VK_SUCCESS && mapped) {
+  if (result == VK_SUCCESS && reached) {
     result = api.vkMapMemory(device, piece.memory, 0, VK_WHOLE_SIZE, 0, &address);
   }
   if (result != VK_SUCCESS) {
@@ -69,41 +79,25 @@ Result<size_t> Device::State::addPiece(uint64_t bytes) {
   return place;
 }
 
-Result<void> Device::State::makeStaging() {
-  if (staging.mapped != nullptr) return {};
-  const VkBufferCreateInfo buffer{
-      .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-      .size = kStagingBytes,
-      .usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
-  VkResult result = api.vkCreateBuffer(device, &buffer, nullptr, &staging.buffer);
-  if (result != VK_SUCCESS) return failed(result, "staging");
-  VkMemoryRequirements needs;
-  api.vkGetBufferMemoryRequirements(device, staging.buffer, &needs);
-  int type = memoryType(needs.memoryTypeBits, kHost | VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
-  if (type < 0) type = memoryType(needs.memoryTypeBits, kHost);
-  const VkMemoryAllocateInfo allocation{.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                        .allocationSize = needs.size,
-                                        .memoryTypeIndex = uint32_t(std::max(type, 0))};
-  result = api.vkAllocateMemory(device, &allocation, nullptr, &staging.memory);
-  if (result == VK_SUCCESS) {
-    result = api.vkBindBufferMemory(device, staging.buffer, staging.memory, 0);
+std::byte* Device::State::mapped(const Buffer& buffer) const {
+  std::byte* const start = pieces[buffer.m_piece].mapped;
+  return start == nullptr ? nullptr : start + buffer.m_offset;
+}
+
+Result<void> Device::makeStaging() {
+  for (Staging& half : m_state->staging) {
+    if (half.buffer.bytes() > 0) continue;
+    TRY(half.buffer, cut(kStagingBytes, true));
   }
-  void* address = nullptr;
-  if (result == VK_SUCCESS) {
-    result = api.vkMapMemory(device, staging.memory, 0, VK_WHOLE_SIZE, 0, &address);
-  }
-  if (result != VK_SUCCESS) return failed(result, "staging");
-  staging.mapped = static_cast<std::byte*>(address);
   return {};
 }
 
-// At most kStagingBytes through the staging buffer.
-Result<void> Device::State::transferSlice(const Buffer& buffer, uint64_t offset, uint64_t bytes,
-                                          bool toDevice) {
-  const Piece& piece = pieces[buffer.m_piece];
+// At most kStagingBytes, which a half of the staging memory holds or takes. Does not wait.
+Result<void> Device::State::transferSlice(Staging& half, const Buffer& buffer, uint64_t offset,
+                                          uint64_t bytes, bool toDevice) {
   const VkCommandBufferBeginInfo begin{.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                        .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
-  VkResult result = api.vkBeginCommandBuffer(transfer, &begin);
+  VkResult result = api.vkBeginCommandBuffer(half.commands, &begin);
   if (result != VK_SUCCESS) return failed(result, "a transfer");
   const VkMemoryBarrier before{
       .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
@@ -111,24 +105,26 @@ Result<void> Device::State::transferSlice(const Buffer& buffer, uint64_t offset,
       .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
   constexpr VkPipelineStageFlags kWork =
       VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-  api.vkCmdPipelineBarrier(transfer, kWork, VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &before, 0,
+  api.vkCmdPipelineBarrier(half.commands, kWork, VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &before, 0,
                            nullptr, 0, nullptr);
+  const VkBuffer there = pieces[buffer.m_piece].buffer;
+  const VkBuffer here = pieces[half.buffer.m_piece].buffer;
   const uint64_t at = buffer.m_offset + offset;
-  const VkBufferCopy region{toDevice ? 0 : at, toDevice ? at : 0, bytes};
-  api.vkCmdCopyBuffer(transfer, toDevice ? staging.buffer : piece.buffer,
-                      toDevice ? piece.buffer : staging.buffer, 1, &region);
+  const VkBufferCopy region{toDevice ? half.buffer.m_offset : at,
+                            toDevice ? at : half.buffer.m_offset, bytes};
+  api.vkCmdCopyBuffer(half.commands, toDevice ? here : there, toDevice ? there : here, 1, &region);
   const VkMemoryBarrier after{.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                               .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
                               .dstAccessMask = toDevice ? VkAccessFlags(VK_ACCESS_SHADER_READ_BIT)
                                                         : VkAccessFlags(VK_ACCESS_HOST_READ_BIT)};
   api.vkCmdPipelineBarrier(
-      transfer, VK_PIPELINE_STAGE_TRANSFER_BIT,
+      half.commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
       toDevice ? VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT : VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0,
       nullptr, 0, nullptr);
-  result = api.vkEndCommandBuffer(transfer);
+  result = api.vkEndCommandBuffer(half.commands);
   if (result != VK_SUCCESS) return failed(result, "a transfer");
-  TRY(const uint64_t number, submit(transfer));
-  return waitFor(number);
+  TRY(half.submission, submit(half.commands));
+  return {};
 }
 
 Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
@@ -147,7 +143,7 @@ Buffer::~Buffer() {
   const uint64_t bytes = roundUp(m_bytes, state.alignment);
   Piece& piece = state.pieces[m_piece];
   piece.ranges.give(m_offset, bytes);
-  state.used -= bytes;
+  if (!piece.ofHost) state.used -= bytes;
   if (!piece.ranges.isAllFree() || state.lost) return;
   state.api.vkDestroyBuffer(state.device, piece.buffer, nullptr);
   state.api.vkFreeMemory(state.device, piece.memory, nullptr);
@@ -166,20 +162,29 @@ Result<Buffer> Device::allocate(uint64_t bytes) {
                                              std::to_string(state.used) + " of " +
                                              std::to_string(state.limit) + " are taken."};
   }
+  TRY(Buffer buffer, cut(bytes, false));
+  state.used += rounded;
+  return buffer;
+}
+
+Result<Buffer> Device::cut(uint64_t bytes, bool ofHost) {
+  State& state = *m_state;
+  const uint64_t rounded = roundUp(std::max<uint64_t>(bytes, 4), state.alignment);
   std::optional<uint64_t> offset;
   size_t place = 0;
   for (; place < state.pieces.size(); ++place) {
+    if (state.pieces[place].ofHost != ofHost) continue;
     offset = state.pieces[place].ranges.take(rounded);
     if (offset) break;
   }
   if (!offset) {
-    const uint64_t usual = std::min(kPieceBytes, state.info.memoryBytes / 8);
-    auto added = state.addPiece(std::max(rounded, roundUp(usual, state.alignment)));
-    if (!added && !state.lost) added = state.addPiece(rounded);
+    const uint64_t usual =
+        ofHost ? kHostPieceBytes : std::min(kPieceBytes, state.info.memoryBytes / 8);
+    auto added = state.addPiece(std::max(rounded, roundUp(usual, state.alignment)), ofHost);
+    if (!added && !state.lost) added = state.addPiece(rounded, ofHost);
     TRY(place, std::move(added));
     offset = state.pieces[place].ranges.take(rounded);
   }
-  state.used += rounded;
   Buffer buffer;
   buffer.m_device = this;
   buffer.m_piece = place;
@@ -198,36 +203,48 @@ Result<void> Device::write(const Buffer& to, uint64_t offset, const void* from, 
   CHECK(offset + bytes <= to.m_bytes);
   State& state = *m_state;
   if (state.lost) return state.failed(VK_ERROR_DEVICE_LOST, "a transfer");
-  TRY(state.waitFor(state.submitted));
-  if (std::byte* mapped = state.pieces[to.m_piece].mapped) {
-    std::memcpy(mapped + to.m_offset + offset, from, bytes);
+  TRY(wait());
+  if (std::byte* mapped = state.mapped(to)) {
+    std::memcpy(mapped + offset, from, bytes);
     return {};
   }
-  TRY(state.makeStaging());
+  TRY(makeStaging());
   const auto* source = static_cast<const std::byte*>(from);
+  size_t turn = 0;
   for (uint64_t first = 0; first < bytes; first += kStagingBytes) {
     const uint64_t count = std::min(kStagingBytes, bytes - first);
-    std::memcpy(state.staging.mapped, source + first, count);
-    TRY(state.transferSlice(to, offset + first, count, true));
+    Staging& half = state.staging[turn++ % 2];
+    TRY(state.waitFor(half.submission));
+    std::memcpy(state.mapped(half.buffer), source + first, count);
+    TRY(state.transferSlice(half, to, offset + first, count, true));
   }
-  return {};
+  return wait();
 }
 
 Result<void> Device::read(const Buffer& from, uint64_t offset, void* to, uint64_t bytes) {
   CHECK(offset + bytes <= from.m_bytes);
   State& state = *m_state;
   if (state.lost) return state.failed(VK_ERROR_DEVICE_LOST, "a transfer");
-  TRY(state.waitFor(state.submitted));
-  if (const std::byte* mapped = state.pieces[from.m_piece].mapped) {
-    std::memcpy(to, mapped + from.m_offset + offset, bytes);
+  TRY(wait());
+  if (const std::byte* mapped = state.mapped(from)) {
+    std::memcpy(to, mapped + offset, bytes);
     return {};
   }
-  TRY(state.makeStaging());
+  TRY(makeStaging());
   auto* target = static_cast<std::byte*>(to);
+  // The next part is fetched while this one is taken.
+  const auto fetch = [&](uint64_t first) -> Result<void> {
+    if (first >= bytes) return {};
+    Staging& half = state.staging[first / kStagingBytes % 2];
+    return state.transferSlice(half, from, offset + first, std::min(kStagingBytes, bytes - first),
+                               false);
+  };
+  TRY(fetch(0));
   for (uint64_t first = 0; first < bytes; first += kStagingBytes) {
-    const uint64_t count = std::min(kStagingBytes, bytes - first);
-    TRY(state.transferSlice(from, offset + first, count, false));
-    std::memcpy(target + first, state.staging.mapped, count);
+    TRY(fetch(first + kStagingBytes));
+    const Staging& half = state.staging[first / kStagingBytes % 2];
+    TRY(state.waitFor(half.submission));
+    std::memcpy(target + first, state.mapped(half.buffer), std::min(kStagingBytes, bytes - first));
   }
   return {};
 }

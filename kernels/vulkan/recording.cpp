@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <optional>
 
 #include "kernels/vulkan/device_state.h"
@@ -48,6 +49,7 @@ struct Recording::State {
   uint32_t setsLeft = 0;  // in the last pool
   std::vector<Submission> submissions;
   std::vector<Clocks> clocks;
+  std::deque<Buffer> ofHost;   // of inputs and outputs
   bool open = false;           // the last submission takes commands
   std::vector<Range> touched;  // since the last barrier
 
@@ -271,6 +273,24 @@ Result<void> Recording::copy(const Buffer& from, uint64_t fromOffset, const Buff
   state.at.api.vkCmdCopyBuffer(commands, state.at.pieces[from.m_piece].buffer,
                                state.at.pieces[to.m_piece].buffer, 1, &region);
   return {};
+}
+
+Result<std::byte*> Recording::input(const Buffer& to) {
+  State& state = *m_state;
+  if (std::byte* const mapped = state.at.mapped(to)) return mapped;
+  TRY(Buffer buffer, state.device.cut(to.m_bytes, true));
+  const Buffer& from = state.ofHost.emplace_back(std::move(buffer));
+  TRY(copy(from, 0, to, 0, to.m_bytes));
+  return state.at.mapped(from);
+}
+
+Result<const std::byte*> Recording::output(const Buffer& from) {
+  State& state = *m_state;
+  if (const std::byte* const mapped = state.at.mapped(from)) return mapped;
+  TRY(Buffer buffer, state.device.cut(from.m_bytes, true));
+  const Buffer& to = state.ofHost.emplace_back(std::move(buffer));
+  TRY(copy(from, 0, to, 0, from.m_bytes));
+  return static_cast<const std::byte*>(state.at.mapped(to));
 }
 
 Result<void> Recording::run(const Checkpoint& checkpoint) {

@@ -45,6 +45,13 @@ class Recording {
   Result<void> copy(const Buffer& from, uint64_t fromOffset, const Buffer& to, uint64_t toOffset,
                     uint64_t bytes);
 
+  // Where the host puts, before each run, what `to` holds when the run begins; the device must be
+  // idle (Device::wait). To be called before what reads it is added. Where the host reaches the
+  // device's memory this is that memory, else the run begins with a copy.
+  Result<std::byte*> input(const Buffer& to);
+  // Where the host finds, after each run, what `from` held when this was called.
+  Result<const std::byte*> output(const Buffer& from);
+
   // Runs all of it and waits for the end. No more can be added from the first run on.
   Result<void> run(const Checkpoint& checkpoint = {});
 

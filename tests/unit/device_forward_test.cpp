@@ -114,7 +114,19 @@ class OnDevice : public testing::Test {
   JobContext m_job{m_workers, m_control};
 };
 
-TEST_F(OnDevice, LogitsAreThoseOfTheCpu) {
+// As software devices are, and with memory that the host does not reach and the products of GPUs.
+class OnEitherDevice : public OnDevice, public testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    OnDevice::SetUp();
+    if (!IsSkipped() && GetParam()) reopen({.asGpu = true});
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(As, OnEitherDevice, testing::Bool(),
+                         [](const auto& asGpu) { return asGpu.param ? "Gpu" : "Software"; });
+
+TEST_P(OnEitherDevice, LogitsAreThoseOfTheCpu) {
   open();
   expectSameLogits({.cache = KvFormat::F32, .prefillBatch = 16}, 2e-5);
 }
@@ -142,7 +154,7 @@ TEST_F(OnDevice, RowsThatPartsDoNotDivide) {
   expectSameLogits({.cache = KvFormat::F32}, 2e-5);
 }
 
-TEST_F(OnDevice, PlansAreComputedFromTheirOwnBytes) {
+TEST_P(OnEitherDevice, PlansAreComputedFromTheirOwnBytes) {
   open({.width = 128, .feedForward = 256});
   for (const char* codec : {"q4_0", "tq3_1s", "tq3_1b4", "q6_k", "iq3_s"}) {
     SCOPED_TRACE(codec);
@@ -151,7 +163,7 @@ TEST_F(OnDevice, PlansAreComputedFromTheirOwnBytes) {
   }
 }
 
-TEST_F(OnDevice, LiveLoopMeasuresTheSame) {
+TEST_P(OnEitherDevice, LiveLoopMeasuresTheSame) {
   open();
   const ProbeOptions options{.sequences = 5, .tokens = 13, .firstScored = 3};
   auto here = LiveLoop::create(*m_host, tokens(65), options, m_job);
@@ -169,7 +181,7 @@ TEST_F(OnDevice, LiveLoopMeasuresTheSame) {
   }
 }
 
-TEST_F(OnDevice, TellsTheLikeliestTokens) {
+TEST_P(OnEitherDevice, TellsTheLikeliestTokens) {
   open();
   Session here = session(*m_host, {.cache = KvFormat::F32});
   Session there = session(*m_device, {.cache = KvFormat::F32});
@@ -235,14 +247,14 @@ TEST_F(OnDevice, LeavesWhatItCannotEncodeToTheHost) {
   EXPECT_FALSE(*weighted);
 }
 
-TEST_F(OnDevice, ALostDeviceLeavesTheAnswerToTheCpu) {
+TEST_P(OnEitherDevice, ALostDeviceLeavesTheAnswerToTheCpu) {
   open();
   const auto ids = tokens(12);
   Session whole = session(*m_host);
   const auto expected = whole.eval(ids, m_job);
   ASSERT_TRUE(expected);
   for (const uint64_t submission : {1u, 2u, 6u}) {
-    reopen({.lostAtSubmission = submission});
+    reopen({.lostAtSubmission = submission, .asGpu = GetParam()});
     m_device->setBackend(m_backend);
     Session broken = session(*m_device);
     Result<std::vector<float>> actual = broken.eval(std::span(ids).first(4), m_job);
