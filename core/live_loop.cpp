@@ -196,17 +196,16 @@ Result<ProbeResult> LiveLoop::State::compare(Forward& engine, const Matrix& stre
   const size_t perSequence = options.tokens - options.firstScored;
   const size_t baseRow = range.first * perSequence;  // among all that are scored
   const auto scored = std::span(rows).first(range.count * perSequence);
-  TRY(const std::vector<double> kld, engine.divergence(stream, scored, logits, baseRow, job));
   // The last row of the first sequence gives the tokens that are shown.
-  if (range.first == 0) {
-    TRY(Matrix shown,
-        engine.head(stream, scored.subspan(perSequence - 1, 1), job, {}, perSequence - 1));
-    const LogitRow row = logitRow(shown.values);
+  const auto shown = range.first == 0 ? std::optional(perSequence - 1) : std::nullopt;
+  TRY(const ComparedRows compared, engine.compare(stream, scored, logits, baseRow, shown, job));
+  const std::vector<double>& kld = compared.kld;
+  if (shown) {
+    const LogitRow row = logitRow(compared.shown);
     for (const TokenProbability& token : result.reference) {
       const double logit = double(row.logits[size_t(token.id)]);
       result.variant.push_back({token.id, std::exp(logit - row.logSum)});
     }
-    spare.give(std::move(shown));
   }
   for (size_t first = 0; first < kld.size(); first += perSequence) {
     double sum = 0;

@@ -386,18 +386,19 @@ bool DeviceForward::keep(const ReferenceLogits& reference) {
   return true;
 }
 
-Result<std::vector<double>> DeviceForward::divergence(const Matrix& rows,
-                                                      const ReferenceLogits& reference,
-                                                      size_t firstRow, JobContext& job) {
+Result<ComparedRows> DeviceForward::compare(const Matrix& rows, const ReferenceLogits& reference,
+                                            size_t firstRow, std::optional<size_t> shown,
+                                            JobContext& job) {
   State& state = *m_state;
   const std::lock_guard lock(state.backend->state().mutex);
   const DeviceLogits& kept = *reference.onDevice();
-  std::vector<double> result;
-  while (result.size() < rows.rows) {
-    const size_t at = firstRow + result.size();
+  ComparedRows result;
+  while (result.kld.size() < rows.rows) {
+    const size_t first = result.kld.size();
+    const size_t at = firstRow + first;
     const size_t inChunk = at % kept.rowsOfChunk;
-    Matrix part(std::min(kept.rowsOfChunk - inChunk, rows.rows - result.size()), rows.cols);
-    std::copy_n(rows.row(result.size()), part.values.size(), part.values.data());
+    Matrix part(std::min(kept.rowsOfChunk - inChunk, rows.rows - first), rows.cols);
+    std::copy_n(rows.row(first), part.values.size(), part.values.data());
     const int end = int(state.graph.blocks);
     const DeviceTask task{.first = end,
                           .last = end,
@@ -407,7 +408,12 @@ Result<std::vector<double>> DeviceForward::divergence(const Matrix& rows,
                           .againstRow = uint32_t(inChunk)};
     TRY(DeviceProgram* const program, state.execute(task, part, job));
     const auto* kld = reinterpret_cast<const float*>(program->divergences);
-    result.insert(result.end(), kld, kld + part.rows);
+    result.kld.insert(result.kld.end(), kld, kld + part.rows);
+    if (!shown || *shown < first || *shown >= first + part.rows) continue;
+    result.shown.resize(state.graph.vocabulary);
+    const uint64_t bytes = result.shown.size() * sizeof(float);
+    TRY(state.device().read(*program->logits, (*shown - first) * bytes, result.shown.data(),
+                            bytes));
   }
   return result;
 }

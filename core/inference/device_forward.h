@@ -35,10 +35,10 @@ class DeviceForward {
   // Of the last row: at most kMostTop tokens.
   Result<TopLogits> top(const Matrix& stream, std::span<const Segment> segments, size_t count,
                         JobContext& job);
-  // A copy of the reference for `divergence`; false when there is no room for one.
+  // A copy of the reference for `compare`; false when there is no room for one.
   bool keep(const ReferenceLogits& reference);
-  Result<std::vector<double>> divergence(const Matrix& rows, const ReferenceLogits& reference,
-                                         size_t firstRow, JobContext& job);
+  Result<ComparedRows> compare(const Matrix& rows, const ReferenceLogits& reference,
+                               size_t firstRow, std::optional<size_t> shown, JobContext& job);
 
  private:
   struct State;

@@ -407,17 +407,16 @@ Result<Matrix> Forward::head(const Matrix& stream, std::span<const uint32_t> row
   return std::move(pass.values[static_cast<size_t>(graph().logits)]);
 }
 
-Result<std::vector<double>> Forward::divergence(const Matrix& stream,
-                                                std::span<const uint32_t> rows,
-                                                const ReferenceLogits& reference, size_t firstRow,
-                                                JobContext& job) {
+Result<ComparedRows> Forward::compare(const Matrix& stream, std::span<const uint32_t> rows,
+                                      const ReferenceLogits& reference, size_t firstRow,
+                                      std::optional<size_t> shown, JobContext& job) {
   CHECK(firstRow + rows.size() <= reference.rows().size());
   State& state = *m_state;
   if (state.device && state.device->hasHead() && state.device->keep(reference)) {
-    auto kld = state.device->divergence(rowsOf(stream, rows), reference, firstRow, job);
-    if (kld || !state.leaveDevice(kld.error(), {})) return kld;
+    auto compared = state.device->compare(rowsOf(stream, rows), reference, firstRow, shown, job);
+    if (compared || !state.leaveDevice(compared.error(), {})) return compared;
   }
-  std::vector<double> kld(rows.size());
+  ComparedRows result{.kld = std::vector<double>(rows.size()), .shown = {}};
   const size_t slab = std::max<size_t>(1, kSlabBytes / (sizeof(float) * graph().vocabulary));
   for (size_t first = 0; first < rows.size(); first += slab) {
     TRY(job.checkpoint());
@@ -425,13 +424,16 @@ Result<std::vector<double>> Forward::divergence(const Matrix& stream,
     TRY(Matrix logits, head(stream, rows.subspan(first, count), job, {}, firstRow + first));
     job.parallelFor(count, 1, [&](size_t begin, size_t end) {
       for (size_t row = begin; row < end; ++row) {
-        kld[first + row] = klDivergence(reference.rows()[firstRow + first + row],
-                                        logitRow({logits.row(row), logits.cols}));
+        result.kld[first + row] = klDivergence(reference.rows()[firstRow + first + row],
+                                               logitRow({logits.row(row), logits.cols}));
       }
     });
+    if (shown && *shown >= first && *shown < first + count) {
+      result.shown.assign(logits.row(*shown - first), logits.row(*shown - first) + logits.cols);
+    }
     state.spare.give(std::move(logits));
   }
-  return kld;
+  return result;
 }
 
 Result<Matrix> Forward::logits(Matrix& stream, std::span<const Segment> segments,

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,12 @@ struct OpInputs {
   const Matrix* input3 = nullptr;
 };
 using OpTap = std::function<void(const Op& op, const OpInputs& inputs)>;
+
+// Rows of logits beside those of a reference.
+struct ComparedRows {
+  std::vector<double> kld;   // of each, in nats
+  std::vector<float> shown;  // the logits of one of them; empty when none was asked for
+};
 
 class LinearBases;
 class ReferenceLogits;
@@ -89,11 +96,11 @@ class Forward {
   // The same for the last row only, of which the `count` likeliest tokens are told.
   Result<TopLogits> top(Matrix& stream, std::span<const Segment> segments, size_t count,
                         JobContext& job);
-  // KL in nats of the head's rows, each from a row of the reference's, `firstRow` on. In the bases
-  // the first is the head's row `firstRow`.
-  Result<std::vector<double>> divergence(const Matrix& stream, std::span<const uint32_t> rows,
-                                         const ReferenceLogits& reference, size_t firstRow,
-                                         JobContext& job);
+  // The head's rows against the reference's, `firstRow` on. In the bases the first is the head's
+  // row `firstRow`. `shown`: which of the rows is wanted itself.
+  Result<ComparedRows> compare(const Matrix& stream, std::span<const uint32_t> rows,
+                               const ReferenceLogits& reference, size_t firstRow,
+                               std::optional<size_t> shown, JobContext& job);
 
   bool usesDevice() const;
   // Why not all is computed on the variant's backend, if it has one; empty else. After a call has
