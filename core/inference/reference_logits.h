@@ -16,6 +16,8 @@ class ReferenceLogits {
  public:
   ReferenceLogits() = default;
   ReferenceLogits(Matrix logits, JobContext& job);
+  ReferenceLogits(ReferenceLogits&&) noexcept = default;
+  ReferenceLogits& operator=(ReferenceLogits&&) noexcept = default;
 
   const Matrix& logits() const { return m_logits; }
   const std::vector<LogitRow>& rows() const { return m_rows; }

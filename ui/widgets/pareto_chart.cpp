@@ -155,18 +155,19 @@ void ParetoChart::drawNames(QPainter& painter, const std::vector<DamageAnchor>& 
     const double width = metrics.horizontalAdvance(tr("this plan"));
     taken.push_back(QRectF(at.x() + 9, at.y() - metrics.height(), width, metrics.height()));
   }
-  for (const DamageAnchor& anchor : anchors) {
+  // What is lossless has no place on a logarithmic axis.
+  std::vector<DamageAnchor> ordered = anchors;
+  std::erase_if(ordered, [](const DamageAnchor& anchor) { return !(anchor.value > 0); });
+  for (const DamageAnchor& anchor : ordered) {
     const QPointF at = place(double(anchor.fileBytes), anchor.value);
     taken.push_back(QRectF(at.x() - 4, at.y() - 4, 8, 8));
   }
   // What everybody knows is named first; where names would overlap, the later ones are left out.
-  std::vector<DamageAnchor> ordered = anchors;
   const auto known = [](const DamageAnchor& a) {
     return a.codec == "tq3_1s" || a.codec == "q4_0" || a.codec == "q8_0";
   };
   std::stable_partition(ordered.begin(), ordered.end(), known);
   for (const DamageAnchor& anchor : ordered) {
-    if (!(anchor.value > 0)) continue;
     const QPointF at = place(double(anchor.fileBytes), anchor.value);
     if (!plot.adjusted(-1, -1, 1, 1).contains(at)) continue;
     const QSizeF size(metrics.horizontalAdvance(anchor.title) + 2, metrics.height());
